@@ -1,0 +1,111 @@
+"""`sentneuron classify`: texts in, the same rows out with a prediction."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sentneuron.commands.options import Config, Debug, Device, Encoding, Json, LabelKey, Quiet, TextKey, Verbose
+from sentneuron.core.config import ClassifyConfig, OutputFormat, ReadConfig
+from sentneuron.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from sentneuron.core.transfer.classify import ClassifyReport
+
+
+def classify(
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA|-]", help="File, folder, data set, or - for stdin; default: sst.")
+    ] = ClassifyConfig.data,
+    config: Config = None,
+    text: Annotated[str | None, typer.Option(help="Classify this text; the row goes to stdout.")] = ClassifyConfig.text,
+    model: Annotated[
+        str | None, typer.Option(help="Classifier; default: model_transfer/classifier.pt, then the pretrained one.")
+    ] = ClassifyConfig.model,
+    neurons: Annotated[
+        int | None, typer.Option(help="Decide by the second regression, on this many neurons.")
+    ] = ClassifyConfig.neurons,
+    neutral: Annotated[
+        str | None, typer.Option(metavar="LO,HI", help="Call probabilities from LO to HI neutral.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The one file to write; default: DATA.classified.csv here."
+        ),
+    ] = ClassifyConfig.output,
+    format: Annotated[
+        OutputFormat | None, typer.Option("--format", help="Format of the output; default: the input's.")
+    ] = ClassifyConfig.output_format,
+    text_key: TextKey = ReadConfig.text_key,
+    label_key: LabelKey = ReadConfig.label_key,
+    encoding: Encoding = ReadConfig.encoding,
+    device: Device = ClassifyConfig.device,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Add a prediction, its probability and the sentiment neuron's value to each text."""
+    from sentneuron.commands.console import Console
+
+    console = Console(quiet, verbose, json)
+    settings = ClassifyConfig(
+        data=data,
+        text=text,
+        model=model,
+        neurons=neurons,
+        neutral=None if neutral is None else parse_neutral(neutral),
+        output=output,
+        output_format=format,
+        read=ReadConfig(encoding=encoding, text_key=text_key, label_key=label_key),
+        device=device,
+    )
+    if json and (output == Path("-") or (data == "-" and output is None)):
+        raise UsageError("--json and the rows both go to stdout", hint="name a file for the rows with -o")
+
+    from sentneuron.core.transfer import classify as engine  # torch costs seconds to import; --help must not pay them
+
+    stdout = None if json else sys.stdout.buffer
+    with console.progress("classifying") as update:
+        report = engine.classify(settings, stdout=stdout, progress=update, announce=console.say)
+    show(console, report)
+    console.result(vars(report))
+
+
+def parse_neutral(text: str) -> tuple[float, float]:
+    """Read `0.4,0.6`.
+
+    Raises:
+        UsageError: it is not two numbers.
+    """
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--neutral {text}", hint="give two probabilities, as in 0.4,0.6") from None
+    return low, high
+
+
+def show(console: Any, report: "ClassifyReport") -> None:
+    """Print the counts, and the scores where there are labels."""
+    if report.result is None:
+        counts = [
+            (name, f"{count:,}", f"{count / report.rows:.1%}") for name, count in sorted(report.predictions.items())
+        ]
+        if report.without_text:
+            counts.append(("(no text)", f"{report.without_text:,}", f"{report.without_text / report.rows:.1%}"))
+        console.table(f"{report.rows:,} rows", counts, ("prediction", "rows", "share"))
+    elif report.without_text:
+        console.warn("the text is empty: no prediction")
+    if report.scores is not None:
+        scores, classes = report.scores, report.scores["classes"]
+        auc = "-" if scores["auc"] is None else f"{scores['auc']:.4f}"
+        console.table(
+            f"against the labels of {scores['rows']:,} rows",
+            [("accuracy", f"{scores['accuracy']:.2%}"), ("F1", f"{scores['f1']:.4f}"), ("AUC", auc)],
+        )
+        rows = [(name, *counts) for name, counts in zip(classes, scores["confusion"], strict=True)]
+        console.table("confusion", rows, ("label", *(f"called {name}" for name in classes)))
+    for path in report.outputs:
+        console.say(f"wrote {path}")

@@ -1,0 +1,154 @@
+"""`sentneuron generate`: continue a text, and show what a neuron makes of it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sentneuron.commands.options import Config, Debug, Device, Json, Quiet, Seed, Verbose
+from sentneuron.core.config import GenerateConfig
+from sentneuron.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from sentneuron.commands.console import Console
+    from sentneuron.core.generation.generate import Generated
+
+HEATMAP_STEM = Path("generated")
+"""Name of the heatmap's files where --save names none."""
+
+
+def generate(
+    config: Config = None,
+    text: Annotated[str, typer.Option(help="Text to continue, or to analyse.")] = GenerateConfig.text,
+    gen_length: Annotated[
+        int | None, typer.Option(help="Bytes to generate after the text; default: 200, none with --heatmap alone.")
+    ] = GenerateConfig.gen_length,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1 safer, above 1 wilder; 0 takes the likeliest byte.")
+    ] = GenerateConfig.temperature,
+    top_k: Annotated[int | None, typer.Option(help="Choose among the k likeliest bytes.")] = GenerateConfig.top_k,
+    top_p: Annotated[
+        float | None, typer.Option(help="Choose among the likeliest bytes that hold this probability together.")
+    ] = GenerateConfig.top_p,
+    num_samples: Annotated[int, typer.Option("--num-samples", "-n", help="Samples.")] = GenerateConfig.num_samples,
+    seed: Seed = GenerateConfig.seed,
+    model: Annotated[
+        str | None, typer.Option(help="Model; default: model_transfer/classifier.pt here, else the pretrained one.")
+    ] = GenerateConfig.model,
+    heatmap: Annotated[
+        bool, typer.Option("--heatmap", help="Colour each character by the neuron's value, here and in PNG and HTML.")
+    ] = GenerateConfig.heatmap,
+    neuron: Annotated[
+        int | None, typer.Option(help="Neuron to show and to overwrite; default: the classifier's heaviest.")
+    ] = GenerateConfig.neuron,
+    overwrite: Annotated[
+        str | None, typer.Option(help="Pin the neuron while generating: +1, -1, VALUE, or 2388=1,17=-0.5.")
+    ] = GenerateConfig.overwrite,
+    negate: Annotated[bool, typer.Option("--negate", help="Flip the colours.")] = GenerateConfig.negate,
+    save: Annotated[
+        Path | None, typer.Option(help="File for the samples; .jsonl also holds the neuron's values.")
+    ] = GenerateConfig.save,
+    device: Device = GenerateConfig.device,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Continue a text byte by byte; --heatmap shows what the sentiment neuron makes of it."""
+    from sentneuron.commands.console import Console
+
+    console = Console(quiet, verbose, json)
+    settings = GenerateConfig(
+        text=text,
+        gen_length=gen_length,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        num_samples=num_samples,
+        model=model,
+        heatmap=heatmap,
+        neuron=neuron,
+        overwrite=overwrite,
+        negate=negate,
+        save=save,
+        seed=seed,
+        device=device,
+    )
+    if save is not None and heatmap and save.suffix in (".png", ".html"):
+        raise UsageError(
+            f"--save {save} names the text's file", hint="give a .txt or .jsonl; the picture goes beside it"
+        )
+
+    from sentneuron.core.generation import generate as engine  # torch costs seconds to import; --help must not pay them
+    from sentneuron.core.model.checkpoint import load_model
+    from sentneuron.core.model.device import pick_device
+    from sentneuron.core.model.locate import find_model
+
+    path, phrase = find_model(settings.model)
+    console.say(f"model: {phrase}")
+    saved = load_model(path, device=pick_device(settings.device))
+    if settings.num_samples == 1 and not settings.heatmap and not json:
+        made = engine.generate(saved, settings, on_text=stream)
+        stream("\n")
+    else:
+        label = "generating" if engine.num_bytes_to_generate(settings) else "reading"
+        with console.progress(label) as update:
+            made = engine.generate(saved, settings, progress=update)
+        if not json:
+            show(made, console)
+    files = write_files(made, settings)
+    if files:
+        console.say(f"wrote {', '.join(map(str, files))}")
+    console.result(
+        {
+            "model": str(path),
+            "scale": None if made.scale is None else made.scale.limit,
+            "samples": [one.to_dict() for one in made.samples],
+            "files": files,
+        }
+    )
+
+
+def stream(piece: str) -> None:
+    """Write a piece of text to stdout at once; a terminal never gets control characters."""
+    from sentneuron.commands.console import printable
+
+    sys.stdout.write(printable(piece) if sys.stdout.isatty() else piece)
+    sys.stdout.flush()
+
+
+def show(made: "Generated", console: "Console") -> None:
+    """Print finished samples to stdout, in colours where there is a scale, which goes to stderr."""
+    if made.scale is None:
+        stream("\n\n".join(one.text for one in made.samples) + "\n")
+        return
+    from rich.console import Console as RichConsole
+
+    from sentneuron.commands.heatmap_text import SIGNS, has_colours, print_heatmap
+
+    out = RichConsole(highlight=False, markup=False, emoji=False)
+    print_heatmap(out, made.samples, made.scale)
+    console.say(made.scale.describe())
+    if not has_colours(out):
+        console.say(SIGNS)
+
+
+def write_files(made: "Generated", settings: GenerateConfig) -> list[Path]:
+    """Write the samples where --save says, and the heatmap beside it or here; return the files."""
+    from sentneuron.core.generation.generate import write_samples
+
+    files = []
+    if settings.save is not None:
+        write_samples(settings.save, made.samples)
+        files.append(settings.save)
+    if made.scale is not None:
+        from sentneuron.core.report.heatmap_html import write_html
+        from sentneuron.core.report.heatmap_image import write_image
+
+        stem = settings.save or HEATMAP_STEM
+        image, page = stem.with_suffix(".png"), stem.with_suffix(".html")
+        write_image(image, made.samples, made.scale)
+        write_html(page, made.samples, made.scale)
+        files += [image, page]
+    return files

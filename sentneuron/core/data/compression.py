@@ -1,0 +1,156 @@
+"""Bytes of a file or of stdin, decompressed; gz, bz2, xz and zst are told by their first bytes, never by the name.
+
+Reads forwards only, so that pipes work. A compressed file's checksum stands at its end: publish nothing made from an
+input that was not read to its end.
+"""
+
+import bz2
+import errno
+import gzip
+import io
+import lzma
+import os
+import stat
+import sys
+import zlib
+from typing import Any, Protocol
+
+from sentneuron.core.errors import DataError, InputNotFoundError, StorageError
+
+BLOCK_BYTES = 1 << 18
+MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+class Readable(Protocol):
+    """Anything with `read(size)`."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class CountedInput(io.RawIOBase):
+    """The file itself, or stdin for the path `-`; counts the bytes taken from it, for progress."""
+
+    def __init__(self, path: str, name: str) -> None:
+        self.file_name = name
+        self.bytes_read = 0
+        self._is_stdin = path == "-"
+        self._stream: io.BufferedReader = _stdin() if self._is_stdin else _open(path)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            block = self._stream.read1(len(buffer))
+        except OSError as error:
+            raise storage_error(error, self.file_name) from error
+        buffer[: len(block)] = block
+        self.bytes_read += len(block)
+        return len(block)
+
+    def regular_size(self) -> int | None:
+        """Return the size in bytes of a regular file, None for a pipe, a device or stdin."""
+        status = None if self._is_stdin else os.fstat(self._stream.fileno())
+        return status.st_size if status and stat.S_ISREG(status.st_mode) else None
+
+    def close(self) -> None:
+        if not self._is_stdin:
+            self._stream.close()
+        super().close()
+
+
+class Replayed(io.RawIOBase):
+    """Bytes that were read ahead, followed by the stream they were read from."""
+
+    def __init__(self, head: bytes, stream: Readable) -> None:
+        self._head = head
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._head[: len(buffer)] or self._stream.read(len(buffer))
+        self._head = self._head[len(piece) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+class Decompressed(io.RawIOBase):
+    """A decompressor's output, with its many kinds of error turned into ours."""
+
+    def __init__(self, stream: Readable, name: str, compression: str) -> None:
+        self.file_name = name
+        self._compression = compression
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            piece = self._stream.read(len(buffer))
+        except EOFError as error:
+            raise self._broken("ends too early") from error
+        except (zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+            raise self._broken("is damaged") from error
+        except OSError as error:
+            # bz2 and pyarrow report damage as an OSError without a number.
+            if error.errno is not None:
+                raise storage_error(error, self.file_name) from error
+            raise self._broken("ends too early" if "runcated" in str(error) else "is damaged") from error
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def _broken(self, what: str) -> DataError:
+        return DataError(f"{self.file_name}: the {self._compression} data {what}", hint="get the file again")
+
+
+def open_bytes(source: CountedInput) -> tuple[io.BufferedReader, str | None]:
+    """Return the decompressed bytes of `source`, and the compression found, None for a plain file."""
+    buffered = io.BufferedReader(source, BLOCK_BYTES)
+    head = buffered.read(8)
+    found = next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
+    replayed: io.BufferedReader = io.BufferedReader(Replayed(head, buffered), BLOCK_BYTES)
+    if found is None:
+        return replayed, None
+    stream = Decompressed(_decompressor(replayed, found), source.file_name, found)
+    return io.BufferedReader(stream, BLOCK_BYTES), found
+
+
+def _decompressor(stream: io.BufferedReader, compression: str) -> Readable:
+    if compression == "gzip":
+        return gzip.GzipFile(fileobj=stream, mode="rb")
+    if compression == "bzip2":
+        return bz2.BZ2File(stream, "rb")
+    if compression == "xz":
+        return lzma.LZMAFile(stream, "rb")
+    import pyarrow
+
+    zstd: Readable = pyarrow.CompressedInputStream(pyarrow.PythonFile(stream, mode="r"), "zstd")
+    return zstd
+
+
+def _stdin() -> io.BufferedReader:
+    if sys.stdin is None:
+        raise InputNotFoundError("stdin is closed", hint="pipe data in, or name a file")
+    return sys.stdin.buffer  # type: ignore[return-value]
+
+
+def _open(path: str) -> io.BufferedReader:
+    try:
+        return open(path, "rb")
+    except IsADirectoryError as error:
+        raise DataError(f"{path} is a folder", hint="name the files in it") from error
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            hint = "check the path" if "://" not in path else "copy the file here first"
+            raise InputNotFoundError(f"{path} does not exist", hint=hint) from error
+        raise storage_error(error, path) from error
+    except ValueError as error:
+        raise InputNotFoundError(f"{path!r} is no file name", hint="check the path") from error
+
+
+def storage_error(error: OSError, name: str) -> StorageError:
+    """Turn the system's error on reading `name` into ours."""
+    return StorageError(f"cannot read {name}: {error.strerror or error}", hint="check the file and its permissions")

@@ -1,0 +1,67 @@
+"""From what a user names to a shard folder: a folder as it is, a data set or a text file sharded once into a cache."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sentneuron.core.config import ReadConfig, ShardConfig
+from sentneuron.core.data import manifest
+from sentneuron.core.data.datasets import dataset_files, is_dataset
+from sentneuron.core.data.readers import expand_inputs
+from sentneuron.core.data.sharding import write_shards
+from sentneuron.core.data.shards import ShardSet, open_shards
+from sentneuron.core.errors import UsageError
+
+CORPUS_SPLITS = ("train", "unsup")
+"""What a language model may be trained on; the test sentences of a data set are never among them."""
+
+Progress = Callable[[int, int | None], None]
+Announce = Callable[[str], None]
+
+
+def find_shards(folder: Path) -> str:
+    """Return the only `*.shards` folder in `folder`.
+
+    Raises:
+        UsageError: there is none, or there are several; names them.
+    """
+    found = sorted(path.name for path in folder.glob("*.shards") if path.is_dir())
+    if len(found) == 1:
+        return str(folder / found[0])
+    listed = f"several *.shards folders here: {', '.join(found)}" if found else "no *.shards folder here"
+    raise UsageError(f"train without DATA: {listed}", hint="name one, or try 'sentneuron train imdb'")
+
+
+def open_corpus(
+    data: str, *, split: tuple[int, ...], cache: Path, seed: int, progress: Progress, announce: Announce
+) -> ShardSet:
+    """Open a shard folder, or shard a data set or text file into `cache`, keyed by content and options, and open that.
+
+    Raises:
+        SentneuronError: the input is not there or cannot be used.
+    """
+    if (Path(data) / manifest.NAME).exists():
+        return open_shards(Path(data))
+    if is_dataset(data):
+        files = dataset_files(data, splits=CORPUS_SPLITS, progress=progress)
+        sources = [str(path) for path in files.values()]
+    else:
+        sources = expand_inputs([data])
+    folder = cache / f"{Path(data).name.split('.')[0]}-{cache_key(sources, split, seed)}.shards"
+    if (folder / manifest.NAME).exists():
+        announce(f"shards of {data}: {folder}, made by an earlier run")
+        return open_shards(folder)
+    announce(f"sharding {data} into {folder} first")
+    cache.mkdir(parents=True, exist_ok=True)
+    config = ShardConfig(inputs=(data,), output=folder, shards=sum(split), split=split, read=ReadConfig(), seed=seed)
+    write_shards(config, sources=sources, progress=progress)
+    return open_shards(folder)
+
+
+def cache_key(sources: Sequence[str], split: tuple[int, ...], seed: int) -> str:
+    """Return a short key of the files' contents and the options that shape the shards."""
+    digest = hashlib.sha256(f"{split} {seed}".encode())
+    for source in sources:
+        with open(source, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:12]

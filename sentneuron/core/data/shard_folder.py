@@ -1,0 +1,76 @@
+"""Where a shard folder goes, and whether what stands there may be replaced."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sentneuron.core.config import ShardConfig
+from sentneuron.core.data.manifest import NAME, SPLITS, read_manifest
+from sentneuron.core.errors import DataError, OutputError, UsageError
+from sentneuron.core.values import changed_values
+
+EXTENSIONS = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", ".gz", ".bz2", ".xz", ".zst"}
+REJECTS = "rejects.ndjson"
+
+
+def default_output(inputs: Sequence[str]) -> Path:
+    """Return the folder for a single named input: its name without extensions, with `.shards`, in the current folder.
+
+    Raises:
+        UsageError: there are several inputs, or stdin.
+    """
+    if len(inputs) != 1 or inputs[0] == "-" or any(character in inputs[0] for character in "*?["):
+        raise UsageError("several inputs, or stdin, give the shard folder no name", hint="name it with -o")
+    path = Path(inputs[0])
+    if path.name in ("", ".."):
+        path = path.resolve()
+    while path.suffix.lower() in EXTENSIONS:
+        path = path.with_suffix("")
+    return Path(f"{path.name}.shards")
+
+
+def stored_settings(config: ShardConfig, sources: Sequence[str]) -> dict[str, Any]:
+    """Return what decides a shard folder's content, as plain values; a folder made with equal ones may be replaced."""
+    return {
+        "sources": list(sources),
+        "format": config.read.format,
+        "encoding": config.read.encoding,
+        "text_key": config.read.text_key,
+        "label_key": config.read.label_key,
+        "keep_unicode": config.keep_unicode,
+        "shards": config.shards,
+        "split": list(config.split),
+        "dedup": config.dedup,
+        "seed": config.seed,
+    }
+
+
+def check_replaceable(output: Path, settings: dict[str, Any], *, force: bool) -> None:
+    """Check that nothing but an empty folder, or a shard folder made with these settings, stands at `output`.
+
+    With `force`, any shard folder may go, a damaged one too, but never a folder that holds anything else.
+
+    Raises:
+        OutputError: something else does; names what differs.
+    """
+    if output.name in ("", ".."):
+        raise OutputError(f"{output} is no name for a new folder", hint="name one with -o")
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise OutputError(f"{output} is a file", hint="name another folder with -o")
+    foreign = sorted({entry.name for entry in output.iterdir()} - {*SPLITS, NAME, REJECTS})
+    if foreign:
+        raise OutputError(f"{output} is not a shard folder: it holds {foreign[0]}", hint="name another with -o")
+    if force or not any(output.iterdir()):
+        return
+    try:
+        made_with = read_manifest(output)["settings"]
+    except DataError as error:
+        raise OutputError(f"{output} exists: {error.message}", hint="replace it with --force") from error
+    changes = changed_values(made_with, settings)
+    if changes:
+        raise OutputError(
+            f"{output} was made with other settings ({'; '.join(changes)})",
+            hint="replace it with --force, or name another folder with -o",
+        )

@@ -1,0 +1,114 @@
+"""Which neuron is shown and pinned: its number, the cell value that saturates its colour, and its sign.
+
+A classifier's neurons carry a sign, the side of the cell value that speaks for the later of its classes ("positive").
+A plain language model knows neither neuron nor sign: the neuron is named by the user, and its sign is that of the
+cell value.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from sentneuron.core.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownNeuron:
+    """A neuron of the top layer, as the heatmap and `--overwrite` see it."""
+
+    index: int
+    """Number of the unit."""
+    scale: float = 1.0
+    """Cell value, above zero, at which the colour is full."""
+    sign: int = 1
+    """+1 where a high cell value speaks for the positive class, -1 where a low one does."""
+    negative: str = ""
+    """Class that the other side speaks for; empty where there is none."""
+    positive: str = ""
+    """Class that the positive side speaks for; empty where no classifier says."""
+
+
+def choose_neuron(classifier: dict[str, Any] | None, num_units: int, *, requested: int | None) -> ShownNeuron | None:
+    """Return the neuron asked for, else the classifier's heaviest; None where there is neither.
+
+    `classifier` is a model file's; of more than two classes the second counts as positive.
+
+    Raises:
+        UsageError: the model has no such neuron.
+    """
+    if requested is not None:
+        check_in_range(requested, num_units, option="--neuron")
+    if classifier is None:
+        return None if requested is None else ShownNeuron(index=requested)
+    heaviest = classifier["neurons"]
+    index = int(heaviest["indices"][0]) if requested is None else requested
+    if index in heaviest["indices"]:
+        place = heaviest["indices"].index(index)
+        scale, weights = float(heaviest["scale"][place]), heaviest["weight"][:, place]
+    else:
+        scale, weights = 1.0, classifier["all"]["weight"][:, index]
+    is_binary = len(weights) == 1
+    weight = float(weights[0 if is_binary else 1])
+    if weight == 0:
+        return ShownNeuron(index=index, scale=scale)
+    negative, positive = (spoken(str(name)) for name in classifier["classes"][:2])
+    return ShownNeuron(
+        index=index,
+        scale=scale,
+        sign=1 if weight > 0 else -1,
+        negative=negative if is_binary else "",
+        positive=positive,
+    )
+
+
+def spoken(name: str) -> str:
+    """Return a class's name as it can stand beside a number: `class 1` for `1`."""
+    return f"class {name}" if name.isdigit() else name
+
+
+def parse_overwrite(overwrite: str, num_units: int, *, neuron: ShownNeuron | None) -> dict[int, float]:
+    """Return the cell values to pin, by unit: `+1` in the neuron's positive direction, `2388=1,17=-0.5` as given.
+
+    Raises:
+        UsageError: it is neither form, a value is not finite, a unit does not exist, or there is no neuron for `+1`.
+    """
+    if "=" not in overwrite:
+        value = _number(overwrite, overwrite)
+        if neuron is None:
+            raise UsageError(
+                f"--overwrite {overwrite}: a plain language model has no sentiment neuron",
+                hint="name one with --neuron I, or give I=VALUE",
+            )
+        return {neuron.index: neuron.sign * value}
+    pins: dict[int, float] = {}
+    for part in overwrite.split(","):
+        unit, _, number = part.partition("=")
+        if not unit.strip().isdecimal():
+            raise UsageError(
+                f"--overwrite {overwrite}: {part!r} is not NEURON=VALUE", hint="give pairs, as in 2388=1,17=-0.5"
+            )
+        check_in_range(int(unit), num_units, option="--overwrite")
+        pins[int(unit)] = _number(number, overwrite)
+    return pins
+
+
+def check_in_range(index: int, num_units: int, *, option: str) -> None:
+    """Check that the top layer has this unit.
+
+    Raises:
+        UsageError: it has not; the message names the option and the range.
+    """
+    if not 0 <= index < num_units:
+        raise UsageError(f"{option}: there is no neuron {index}", hint=f"this model's neurons are 0 to {num_units - 1}")
+
+
+def _number(text: str, overwrite: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(
+            f"--overwrite {overwrite}: {text!r} is no number", hint="give +1, -1, a VALUE, or NEURON=VALUE,…"
+        )
+    return value

@@ -1,0 +1,26 @@
+"""Which model a command takes when none is named."""
+
+from pathlib import Path
+
+from sentneuron.core.errors import InputNotFoundError
+
+LOCAL_CLASSIFIER = Path("model_transfer/classifier.pt")
+PRETRAINED = Path(__file__).parents[2] / "pretrained" / "classifier.pt"
+
+
+def find_model(requested: str | None) -> tuple[Path, str]:
+    """Return the model's path and how to call it on the first line: the one asked for, the one here, the pretrained
+    one.
+
+    Raises:
+        InputNotFoundError: the one asked for does not exist, or the package holds none.
+    """
+    if requested is not None:
+        if not Path(requested).exists():
+            raise InputNotFoundError(f"model {requested} does not exist", hint="check --model")
+        return Path(requested), requested
+    if LOCAL_CLASSIFIER.exists():
+        return LOCAL_CLASSIFIER, str(LOCAL_CLASSIFIER)
+    if not PRETRAINED.exists():
+        raise InputNotFoundError("this installation holds no pretrained model", hint="name one with --model")
+    return PRETRAINED, "the pretrained model"

@@ -1,0 +1,78 @@
+"""A heatmap as one HTML file that needs no other: the text wraps at 74 columns, each run of one colour is a `span`.
+
+The text can be selected and copied as it is. Everything from the user is escaped.
+"""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from sentneuron.core.atomic import atomic_open
+from sentneuron.core.generation.heatmap import NUM_STEPS, CharacterValues, ColourScale, colour
+from sentneuron.core.report.heatmap_layout import COLUMNS, Cell, cells, runs
+
+STYLE = f"""
+:root {{ color-scheme: light dark; }}
+body {{ margin: 2.5rem auto; padding: 0 1rem; width: fit-content; max-width: 100%; box-sizing: border-box;
+  font: 16px/1.75 "DejaVu Sans Mono", "SF Mono", Menlo, Consolas, monospace; }}
+.text {{ width: {COLUMNS}ch; max-width: 100%; margin: 0 0 1.75rem; white-space: pre-wrap; overflow-wrap: anywhere; }}
+.text span {{ padding: .2em 0; color: #18181b; }}
+.scale {{ display: flex; align-items: center; gap: .75em; padding-top: 1em; border-top: 1px solid #8884;
+  font-size: .8em; opacity: .75; }}
+.scale .bar {{ width: 16em; height: 1em; border-radius: .2em; }}
+.scale .neuron {{ margin-right: auto; }}
+"""
+
+
+def write_html(path: Path, samples: Sequence[CharacterValues], scale: ColourScale) -> None:
+    """Write the samples, one paragraph each, and the scale to `path`.
+
+    Raises:
+        OutputError, StorageError: as `atomic_path`.
+    """
+    with atomic_open(path) as file:
+        file.write(page(samples, scale))
+
+
+def page(samples: Sequence[CharacterValues], scale: ColourScale) -> str:
+    """Return the whole document."""
+    paragraphs = "\n".join(paragraph(one, scale) for one in samples)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>neuron {scale.neuron}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+{paragraphs}
+{legend(scale)}
+</body>
+</html>
+"""
+
+
+def paragraph(sample: CharacterValues, scale: ColourScale) -> str:
+    """Return one sample's text, each run of one colour in a span."""
+    levels = [scale.level(value) for value in sample.values]
+    return f'<div class="text" dir="auto">{"".join(map(_span, runs(cells(sample.text, levels))))}</div>'
+
+
+def legend(scale: ColourScale) -> str:
+    """Return the bar of colours, its numbers and what they speak for."""
+    stops = ", ".join(_css(number / NUM_STEPS - 1) for number in range(0, 2 * NUM_STEPS + 1, NUM_STEPS // 2))
+    red = escape(f"{scale.red_class} {scale.red}".strip())
+    green = escape(f"{scale.green} {scale.green_class}".strip())
+    return (
+        f'<div class="scale"><span class="neuron">neuron {scale.neuron}</span><span>{red}</span>'
+        f'<span class="bar" style="background: linear-gradient(to right, {stops})"></span><span>{green}</span></div>'
+    )
+
+
+def _span(run: Cell) -> str:
+    return f'<span style="background:{_css(run.level)}">{escape(run.glyph)}</span>'
+
+
+def _css(level: float) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour(level))

@@ -1,0 +1,52 @@
+"""The shards of a run: what it trains on, validates on and is measured on at the end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sentneuron.core.config import TrainConfig
+from sentneuron.core.data.corpus import Progress, open_corpus
+from sentneuron.core.data.shards import Shard, ShardSet
+
+CACHE = ".sentneuron"
+"""Folder beside the model file for shards made on the way."""
+
+
+@dataclass(kw_only=True)
+class Parts:
+    """The shards of a run."""
+
+    corpus: ShardSet
+    """Where DATA itself lies; its text rule becomes the model's."""
+    train: list[Shard]
+    valid: list[Shard]
+    test: list[Shard]
+    fingerprints: dict[str, str]
+    """Of what decides the weights that are kept: the training data, and validation data of its own."""
+
+
+def open_parts(config: TrainConfig, data: str, *, progress: Progress, announce: Callable[[str], None]) -> Parts:
+    """Open DATA and, where they are named, validation and test data of their own; text is sharded on the way.
+
+    Raises:
+        SentneuronError: one of them cannot be used.
+    """
+
+    def opened(name: str, split: tuple[int, ...]) -> ShardSet:
+        cache = config.save.parent / CACHE
+        return open_corpus(name, split=split, cache=cache, seed=config.seed, progress=progress, announce=announce)
+
+    corpus = opened(data, config.split)
+    parts = Parts(
+        corpus=corpus,
+        train=corpus.split("train"),
+        valid=corpus.split("valid"),
+        test=corpus.split("test"),
+        fingerprints={"data_fingerprint": corpus.fingerprint},
+    )
+    if config.valid is not None:
+        valid = opened(config.valid, (1,))
+        parts.valid = valid.split("train")
+        parts.fingerprints["valid_fingerprint"] = valid.fingerprint
+    if config.test is not None:
+        parts.test = opened(config.test, (1,)).split("train")
+    return parts

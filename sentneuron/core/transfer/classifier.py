@@ -1,0 +1,81 @@
+"""A classifier file, ready to score texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentneuron.core.config import Pooling
+from sentneuron.core.errors import DataError, UsageError
+from sentneuron.core.model.checkpoint import SavedModel, load_model
+from sentneuron.core.transfer.features import Progress, featurize, no_progress
+from sentneuron.core.transfer.probe import Probe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Scores of texts, in the order given; NaN where there was no text."""
+
+    probabilities: NDArray[np.float32]
+    """Each class's probability [N, classes]."""
+    neuron: NDArray[np.float32]
+    """The sentiment neuron's value [N], pooled as the features are."""
+
+
+class Classifier:
+    """Scores texts by a language model's features and one of the two probes that `transfer` fitted on them."""
+
+    def __init__(self, saved: SavedModel, *, name: str, neurons: int | None = None) -> None:
+        """Prepare a loaded model called `name`; `neurons` picks the second probe.
+
+        Raises:
+            DataError: a language model without a classifier.
+            UsageError: the second probe stands on another number of neurons.
+        """
+        if saved.classifier is None:
+            raise DataError(
+                f"{name} is a language model without a classifier", hint=f"make one with 'sentneuron transfer {name}'"
+            )
+        few = saved.classifier["neurons"]
+        self.indices: list[int] = [int(index) for index in few["indices"]]
+        if neurons is not None and neurons != len(self.indices):
+            raise UsageError(
+                f"--neurons {neurons}: {name} was transferred with --neurons {len(self.indices)}",
+                hint=f"give --neurons {len(self.indices)}, or run transfer again",
+            )
+        self.classes: list[str] = list(saved.classifier["classes"])
+        self.pooling: Pooling = saved.classifier["pooling"]
+        self.probe = Probe.from_dict(saved.classifier["all" if neurons is None else "neurons"])
+        self._columns = slice(None) if neurons is None else self.indices
+        self._rule = saved.rule
+        self._runner = saved.model.runner()
+
+    @classmethod
+    def load(cls, path: Path, *, device: str = "cpu", neurons: int | None = None) -> Self:
+        """Read a classifier file.
+
+        Raises:
+            InputNotFoundError: there is no such file.
+            DataError, UsageError: as `__init__` and `load_model`.
+        """
+        return cls(load_model(path, device=device), name=str(path), neurons=neurons)
+
+    @property
+    def sentiment_neuron(self) -> int:
+        """The neuron with the largest weight."""
+        return self.indices[0]
+
+    def score(self, texts: Sequence[str], *, progress: Progress = no_progress) -> Scored:
+        """Score texts; one of which cleaning leaves nothing is no text. `progress` counts bytes of clean text."""
+        cleaned = [self._rule.clean(text) for text in texts]
+        present = np.array([bool(clean.strip()) for clean in cleaned], bool)
+        probabilities = np.full((len(texts), len(self.classes)), np.nan, np.float32)
+        neuron = np.full(len(texts), np.nan, np.float32)
+        given = [clean for clean, is_text in zip(cleaned, present, strict=True) if is_text]
+        features = featurize(self._runner, given, pooling=self.pooling, progress=progress)
+        probabilities[present] = self.probe.probabilities(features[:, self._columns])
+        neuron[present] = features[:, self.sentiment_neuron]
+        return Scored(probabilities=probabilities, neuron=neuron)

@@ -1,0 +1,198 @@
+"""The engine of `classify`: rows in, the same rows out with prediction, probability and the sentiment neuron's value.
+
+Works through a few thousand rows at a time; memory does not grow with the input. Every record gives a row: one
+without text gets empty results, a blank line of a text file is such a record, and a record that cannot be read ends
+the run, since there is no row to write for it. Blank lines between the records of other formats are no records.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from sentneuron.core.atomic import atomic_open
+from sentneuron.core.config import ClassifyConfig
+from sentneuron.core.data.choice import choose_columns
+from sentneuron.core.data.labels import class_name
+from sentneuron.core.data.readers import BadRow
+from sentneuron.core.errors import DataError
+from sentneuron.core.model.device import pick_device
+from sentneuron.core.model.locate import find_model
+from sentneuron.core.transfer.classifier import Classifier
+from sentneuron.core.transfer.features import Progress, no_progress, part_of
+from sentneuron.core.transfer.label_scores import LabelScores
+from sentneuron.core.transfer.outputs import NpyWriter, RowWriter, open_rows
+from sentneuron.core.transfer.result_columns import ResultColumns
+from sentneuron.core.transfer.results import shown_probabilities
+from sentneuron.core.transfer.targets import RowSource, Target, find_target, open_inputs
+
+CHUNK_ROWS = 4096
+CHUNK_CHARACTERS = 4 << 20
+
+Announce = Callable[[str], None]
+Fields = dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyReport:
+    """What was classified."""
+
+    model: str
+    """The classifier file."""
+    data: str
+    """What was read, for people."""
+    rows: int
+    """Records in and rows out."""
+    without_text: int
+    """Rows with empty results."""
+    predictions: dict[str, int]
+    """Rows of each prediction."""
+    scores: dict[str, Any] | None
+    """Against the input's labels, where they are classes: as `metrics.Scores.to_dict`, with `classes`."""
+    outputs: list[Path]
+    """Files written; none where the rows went to stdout."""
+    result: Fields | None = field(repr=False)
+    """The row, where one text was given."""
+
+
+def classify(
+    config: ClassifyConfig,
+    *,
+    stdout: IO[bytes] | None = None,
+    progress: Progress = no_progress,
+    announce: Announce = lambda line: None,
+) -> ClassifyReport:
+    """Classify `config.data` or `config.text`; `progress` counts bytes of input, `announce` gets the choices made.
+
+    The rows of stdin and of a text go to `stdout` where no output is named, and nowhere without it. Scores are those
+    of the likelier class, whatever `config.neutral` calls it.
+
+    Raises:
+        UsageError: options that do not go with this classifier or this data.
+        DataError: a language model without a classifier, or an input with a record that cannot be read.
+        InputNotFoundError: no such model or data.
+        OutputError, StorageError: an output cannot be written.
+    """
+    model, model_name = find_model(config.model)
+    data_name, sources = open_inputs(config)
+    with ExitStack() as stack:
+        for source in sources:
+            stack.callback(source.close)
+        announce(f"classifying {data_name} with {model_name}")
+        target = find_target(config, sources)
+        keys = [_choose_keys(source, config, announce) for source in sources]
+        classifier = Classifier.load(model, device=str(pick_device(config.device)), neurons=config.neurons)
+        taken = [name for source in sources for name in source.columns or []]
+        added = ResultColumns(classifier.classes, taken=taken, neutral=config.neutral)
+        label_scores = LabelScores(classifier.classes)
+        rows_writer, npy_writer = _open_outputs(stack, target, stdout, sources[0], added)
+
+        sizes = [source.num_bytes for source in sources]
+        total = None if None in sizes else sum(size for size in sizes if size is not None)
+        num_rows, done, row = 0, 0, None
+        for source, (text_key, label_key) in zip(sources, keys, strict=True):
+            before = done
+            for rows in chunks(source, text_key):
+                texts = [text if isinstance(text := row.get(text_key), str) else "" for row in rows]
+                after = done + source.bytes_read
+                scored = classifier.score(texts, progress=part_of(progress, before, after, total))
+                results = added.values(scored)
+                _check_free(rows, added)
+                if rows_writer is not None:
+                    rows_writer.write([row | result for row, result in zip(rows, results, strict=True)])
+                if npy_writer is not None:
+                    npy_writer.write(shown_probabilities(scored.probabilities))
+                if label_key is not None:
+                    label_scores.add([class_name(row.get(label_key)) for row in rows], scored.probabilities)
+                num_rows += len(rows)
+                before = after
+                row = rows[-1] | results[-1]
+            done += source.bytes_read
+        if npy_writer is not None:
+            npy_writer.close()
+    return ClassifyReport(
+        model=str(model),
+        data=data_name,
+        rows=num_rows,
+        without_text=added.num_without_text,
+        predictions=dict(added.counts),
+        scores=_scores(label_scores, announce),
+        outputs=[path for path in (target.rows, target.probabilities) if path is not None],
+        result=row if config.text is not None else None,
+    )
+
+
+def chunks(source: RowSource, text_key: str) -> Iterator[list[Fields]]:
+    """Yield the records, a few thousand or a few megabytes of text at a time.
+
+    Raises:
+        DataError: a record cannot be read; it names the place.
+    """
+    rows: list[Fields] = []
+    num_characters = 0
+    for row in source.rows():
+        if isinstance(row, BadRow):
+            if row.reason != "blank":
+                raise DataError(f"{row.place}: {row.reason}", hint="mend that record, or take it out")
+            if source.columns is None or len(source.columns) > 1 or source.format in ("ndjson", "json", "python"):
+                continue
+            fields: Fields = {text_key: ""}
+        else:
+            fields = row.fields
+        rows.append(fields)
+        num_characters += len(text) if isinstance(text := fields.get(text_key), str) else 0
+        if len(rows) >= CHUNK_ROWS or num_characters >= CHUNK_CHARACTERS:
+            yield rows
+            rows, num_characters = [], 0
+    if rows:
+        yield rows
+
+
+def _choose_keys(source: RowSource, config: ClassifyConfig, announce: Announce) -> tuple[str, str | None]:
+    """Return the columns with the text and the label, None where there is none, or several."""
+    if source.format == "text":
+        return "text", None
+    text_key, label_keys, line = choose_columns(source.name, source.columns or [], config.read)
+    announce(line)
+    return text_key, label_keys[0] if len(label_keys) == 1 else None
+
+
+def _open_outputs(
+    stack: ExitStack, target: Target, stdout: IO[bytes] | None, source: RowSource, added: ResultColumns
+) -> tuple[RowWriter | None, NpyWriter | None]:
+    """Open what the target names; the files appear when the stack ends without an error."""
+    rows_writer, npy_writer = None, None
+    if target.probabilities is not None:
+        file = stack.enter_context(atomic_open(target.probabilities, "w+b"))
+        npy_writer = NpyWriter(file, max(1, len(added.types) - 2))
+    rows_file = stdout if target.rows is None else stack.enter_context(atomic_open(target.rows, "wb"))
+    if rows_file is not None and target.format != "npy":
+        columns = source.columns or []
+        rows_writer = stack.enter_context(open_rows(rows_file, target.format, columns, added.types, source.schema))
+    return rows_writer, npy_writer
+
+
+def _check_free(rows: list[Fields], added: ResultColumns) -> None:
+    """Check that no record has a field that one of ours would replace.
+
+    Raises:
+        DataError: a later record has one that the first records, by which the columns were named, have not.
+    """
+    for row in rows:
+        clash = row.keys() & added.types.keys()
+        if clash:
+            raise DataError(
+                f"a record has the field {min(clash)!r}, which the first records do not have",
+                hint="rename it in the input",
+            )
+
+
+def _scores(label_scores: LabelScores, announce: Announce) -> dict[str, Any] | None:
+    """Return the scores, and say which labels could not be scored."""
+    scores = label_scores.result()
+    num_scored = 0 if scores is None else scores.num_rows
+    if num_scored < label_scores.num_labels:
+        missed = label_scores.num_labels - num_scored
+        announce(f"{missed:,} of {label_scores.num_labels:,} labels are not among the classes: not scored")
+    return None if scores is None else scores.to_dict() | {"classes": scores.classes}

@@ -1,0 +1,44 @@
+"""Checks and readings of single setting values; imports nothing heavy."""
+
+import math
+from typing import Any
+
+from sentneuron.core.errors import UsageError
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def require_positive(**values: float | None) -> None:
+    """Check that every value given is a finite number above zero.
+
+    Raises:
+        UsageError: one is not; it names the option.
+    """
+    for name, value in values.items():
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise UsageError(f"--{name.replace('_', '-')} is {value}", hint="give a number above zero")
+
+
+def parse_interval(value: str) -> tuple[int | None, float | None]:
+    """Read `--save-every`: return `(steps, None)` for 500, `(None, seconds)` for 30s, 10m or 2h.
+
+    Raises:
+        UsageError: it is neither, or not above zero.
+    """
+    word = value.strip()
+    try:
+        if word[-1:] in SECONDS:
+            seconds = float(word[:-1]) * SECONDS[word[-1]]
+            require_positive(save_every=seconds)
+            return None, seconds
+        steps = int(word)
+    except ValueError:
+        raise UsageError(f"--save-every is {value!r}", hint="give steps (500) or a time (10m)") from None
+    require_positive(save_every=steps)
+    return steps, None
+
+
+def changed_values(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Describe what differs between two stored sets of settings, as `name: old -> new`, in `new`'s order."""
+    names = list(new) + [name for name in old if name not in new]
+    return [f"{name}: {old.get(name)} -> {new.get(name)}" for name in names if old.get(name) != new.get(name)]

@@ -1,0 +1,175 @@
+import csv
+import json
+
+import pytest
+
+from sentneuron.core.config import ReadConfig, TransferConfig
+from sentneuron.core.data.labelled import load_labelled, split_by_hash
+from sentneuron.core.data.text import TextRule
+from sentneuron.core.errors import DataError, InputNotFoundError, UsageError
+
+
+def write_csv(path, rows, header=("label", "text")):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return str(path)
+
+
+def reviews(num_rows, start=0):
+    return [(i % 2, f"review number {i}") for i in range(start, start + num_rows)]
+
+
+def load(data="", **options):
+    lines = []
+    found = load_labelled(TransferConfig(model="m", data=str(data), **options), TextRule(), announce=lines.append)
+    return found, lines
+
+
+def texts(examples):
+    return [example.text for example in examples]
+
+
+def test_a_folder_has_a_file_for_each_part_whatever_validation_is_called(tmp_path):
+    for name, start in (("train.csv", 0), ("dev.csv", 10), ("test.csv", 20)):
+        write_csv(tmp_path / name, reviews(4, start))
+    found, _ = load(tmp_path)
+    assert {part: texts(examples)[0] for part, examples in found.parts.items()} == {
+        "train": "review number 0",
+        "valid": "review number 10",
+        "test": "review number 20",
+    }
+    assert found.classes == ["0", "1"]
+    assert found.truth("train").tolist() == [0, 1, 0, 1]
+
+
+def test_a_named_data_set_is_read_from_its_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SENTNEURON_DATA", str(tmp_path))
+    for name, start in (("train", 0), ("val", 10), ("test", 20)):
+        write_csv(tmp_path / "sst" / f"{name}.csv", reviews(4, start), header=("label", "sentence"))
+    found, lines = load("sst")
+    assert found.name == "sst"
+    assert {part: len(examples) for part, examples in found.parts.items()} == {"train": 4, "valid": 4, "test": 4}
+    assert any("text from sentence, label from label" in line for line in lines)
+
+
+def test_without_validation_a_tenth_of_train_is_taken_and_a_missing_test_is_said(tmp_path):
+    write_csv(tmp_path / "train.csv", reviews(400))
+    found, lines = load(tmp_path)
+    assert found.parts.keys() == {"train", "valid"}
+    assert 20 <= len(found.parts["valid"]) <= 60
+    assert sorted(texts(found.parts["train"] + found.parts["valid"])) == sorted(text for _, text in reviews(400))
+    assert any("no test file" in line for line in lines)
+
+
+def test_one_file_is_split_eight_to_one_to_one_and_equal_texts_stay_together(tmp_path):
+    path = write_csv(tmp_path / "all.csv", reviews(500) + reviews(500))
+    found, _ = load(path)
+    sizes = {part: len(examples) for part, examples in found.parts.items()}
+    assert sum(sizes.values()) == 1000
+    assert 740 <= sizes["train"] <= 860
+    assert 60 <= sizes["valid"] <= 140
+    assert 60 <= sizes["test"] <= 140
+    parts = [set(texts(examples)) for examples in found.parts.values()]
+    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+
+
+def test_the_split_follows_the_seed_and_nothing_else(tmp_path):
+    path = write_csv(tmp_path / "all.csv", reviews(200))
+    backwards = write_csv(tmp_path / "backwards.csv", reviews(200)[::-1])
+    first, again, other = (set(texts(load(p, seed=s)[0].parts["valid"])) for p, s in ((path, 1), (backwards, 1), (path, 2)))
+    assert first == again != other
+
+
+def test_files_of_parts_can_be_named_one_by_one(tmp_path):
+    paths = {name: write_csv(tmp_path / f"{name}.csv", reviews(4, i)) for i, name in enumerate("abc")}
+    found, _ = load(train=paths["a"], valid=paths["b"], test=paths["c"])
+    assert [texts(examples)[0][-1] for examples in found.parts.values()] == ["0", "1", "2"]
+    assert found.name == paths["a"]
+
+
+def test_a_named_test_file_leaves_a_tenth_of_train_for_validation(tmp_path):
+    train, test = write_csv(tmp_path / "a.csv", reviews(300)), write_csv(tmp_path / "b.csv", reviews(4, 1000))
+    found, _ = load(train=train, test=test)
+    assert len(found.parts["test"]) == 4
+    assert len(found.parts["train"]) > 8 * len(found.parts["valid"]) * 0.7
+
+
+def test_a_test_part_without_labels_gives_no_test_score(tmp_path):
+    train, valid = write_csv(tmp_path / "a.csv", reviews(20)), write_csv(tmp_path / "b.csv", reviews(20))
+    test = write_csv(tmp_path / "c.csv", [("text only",)], header=("text",))
+    empty = write_csv(tmp_path / "d.csv", [("", "text only")])
+    for path in (test, empty):
+        found, lines = load(train=train, valid=valid, test=path)
+        assert found.parts.keys() == {"train", "valid"}
+        assert "no labels in the test part: no test score" in lines
+
+
+def test_rows_without_text_or_label_are_counted(tmp_path):
+    rows = [*reviews(6), ("1", ""), ("1", " <br> "), ("", "no label"), ("nan", "labelled nan")]
+    write_csv(tmp_path / "train.csv", rows)
+    write_csv(tmp_path / "valid.csv", [*reviews(4), ("7", "a class that train has not")])
+    found, _ = load(tmp_path)
+    assert found.skipped == {"no text": 2, "no label": 1, "label in valid that train does not have": 1}
+    assert found.classes == ["0", "1", "nan"]
+
+
+def test_json_values_are_labels_and_broken_lines_are_counted(tmp_path):
+    lines = [json.dumps({"reviewText": f"text {i}", "overall": float(i % 5 + 1)}) for i in range(200)]
+    (tmp_path / "reviews.json").write_text("\n".join([*lines, "{broken"]) + "\n")
+    found, announced = load(tmp_path / "reviews.json")
+    assert found.classes == ["0", "1"]
+    assert found.skipped["neither at most 2 nor at least 4 stars"] == 40
+    assert sum(count for reason, count in found.skipped.items() if "stars" not in reason) == 1
+    assert any("stars become classes" in line for line in announced)
+
+
+def test_stars_stay_five_classes_where_asked_and_two_ratings_become_classes_where_asked(tmp_path):
+    stars = write_csv(tmp_path / "stars.csv", [(i % 5 + 1, f"text {i}") for i in range(300)])
+    assert load(stars, binarize=False)[0].classes == ["1", "2", "3", "4", "5"]
+    ratings = write_csv(tmp_path / "ratings.csv", [((1, 10)[i % 2], f"text {i}") for i in range(300)])
+    assert load(ratings)[0].classes == ["1", "10"]
+    assert load(ratings, binarize=True)[0].classes == ["0", "1"]
+
+
+def test_a_single_class_cannot_be_learned(tmp_path):
+    path = write_csv(tmp_path / "one.csv", [("1", f"text {i}") for i in range(50)])
+    with pytest.raises(DataError, match="all 4.* labels are '1'"):
+        load(path)
+
+
+def test_numbers_that_are_no_classes_are_refused(tmp_path):
+    path = write_csv(tmp_path / "many.csv", [(i, f"text {i}") for i in range(500)])
+    with pytest.raises(DataError, match="different labels"):
+        load(path, read=ReadConfig(label_key="label"))
+
+
+def test_columns_that_are_not_there_are_named_with_those_that_are(tmp_path):
+    path = write_csv(tmp_path / "a.csv", [("x", "y")], header=("id", "text"))
+    with pytest.raises(DataError, match="no label column; its columns are id, text"):
+        load(path)
+    with pytest.raises(DataError, match="no column 'body'"):
+        load(path, read=ReadConfig(text_key="body"))
+
+
+def test_wrong_combinations_are_refused(tmp_path):
+    path = write_csv(tmp_path / "a.csv", reviews(20))
+    with pytest.raises(UsageError, match="--valid"):
+        load(path, valid=path)
+    with pytest.raises(UsageError, match="several labels"):
+        load(path, read=ReadConfig(label_key="label,text"))
+    with pytest.raises(InputNotFoundError, match="does not exist"):
+        load(tmp_path / "nothing.csv")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputNotFoundError, match="no train file"):
+        load(tmp_path / "folder")
+    for name in ("train.csv", "train.json"):
+        (tmp_path / "folder" / name).write_text("x")
+    with pytest.raises(UsageError, match="both train"):
+        load(tmp_path / "folder")
+
+
+def test_a_hash_split_keeps_the_order_inside_each_part(tmp_path):
+    found, _ = load(write_csv(tmp_path / "a.csv", reviews(100)))
+    for examples in split_by_hash(found.parts["train"], {"x": 1, "y": 1}, seed=0).values():
+        assert [example.row for example in examples] == sorted(example.row for example in examples)

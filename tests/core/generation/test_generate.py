@@ -1,0 +1,164 @@
+"""The engine: what is read, continued, recorded and written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sentneuron.core.config import GenerateConfig, ModelConfig
+from sentneuron.core.data.text import TextRule
+from sentneuron.core.errors import UsageError
+from sentneuron.core.generation.generate import Generated, generate, prompt_bytes, write_samples
+from sentneuron.core.generation.heatmap import CharacterValues
+from sentneuron.core.model.checkpoint import SavedModel
+from sentneuron.core.model.language_model import LanguageModel
+
+ODD_TEXT = "  Café <b>n°5</b> &amp; 👍  中文 e\u0301 \x00\ud800 end"
+
+
+@pytest.fixture(scope="module")
+def language_model() -> SavedModel:
+    torch.manual_seed(1)
+    model = LanguageModel(ModelConfig(nhid=8, emsize=4))
+    with torch.no_grad():
+        model.decoder.weight.mul_(20)
+    return SavedModel(kind="language-model", model=model, rule=TextRule())
+
+
+@pytest.fixture(scope="module")
+def classifier(language_model: SavedModel) -> SavedModel:
+    regressions: dict[str, Any] = {
+        "classes": ["negative", "positive"],
+        "pooling": "mean",
+        "all": {"weight": torch.ones(1, 8), "bias": torch.zeros(1), "C": 1.0},
+        "neurons": {
+            "indices": [3],
+            "weight": torch.tensor([[-2.0]]),
+            "bias": torch.zeros(1),
+            "C": 1.0,
+            "scale": [0.25],
+        },
+    }
+    return SavedModel(kind="classifier", model=language_model.model, rule=TextRule(), classifier=regressions)
+
+
+def cells_after(saved: SavedModel, data: bytes, neuron: int) -> list[float]:
+    runner = saved.model.runner()
+    state, values = runner.initial_state(1), []
+    for byte in data:
+        state = runner.step(torch.tensor([byte]), state)
+        values.append(float(runner.cells(state)[0, neuron]))
+    return values
+
+
+def only(made: Generated) -> CharacterValues:
+    (one,) = made.samples
+    return one
+
+
+def test_a_heatmap_alone_generates_nothing_and_colours_the_text_as_given(classifier: SavedModel):
+    made = generate(classifier, GenerateConfig(text=ODD_TEXT, heatmap=True))
+    assert only(made).text == ODD_TEXT.replace("\ud800", "\ufffd")
+    assert len(only(made).values) == len(ODD_TEXT)
+    assert made.scale is not None
+    assert (made.scale.limit, made.scale.direction) == (0.25, -1)
+
+
+def test_a_characters_value_is_the_neurons_cell_after_its_last_byte(classifier: SavedModel):
+    made = generate(classifier, GenerateConfig(text="I née", heatmap=True))
+    after = cells_after(classifier, b"\n I nee", 3)
+    assert only(made).values == pytest.approx(after[2:], abs=1e-6)
+
+
+def test_a_heatmap_with_a_length_colours_text_and_continuation(classifier: SavedModel):
+    made = generate(classifier, GenerateConfig(text="It is", heatmap=True, gen_length=30, top_k=2))
+    assert only(made).text.startswith("It is")
+    assert 5 < len(only(made).text) <= 35
+    assert len(only(made).values) == len(only(made).text)
+
+
+def test_two_hundred_bytes_follow_the_text_by_default(language_model: SavedModel):
+    pieces: list[str] = []
+    made = generate(language_model, GenerateConfig(text="abc"), on_text=pieces.append)
+    assert pieces[0] == "abc"
+    assert len(pieces) == 1 + 200 + 1  # the text, a piece a byte, what the decoder still held
+    assert "".join(pieces) == only(made).text
+
+
+def test_a_stream_decodes_as_the_finished_sample_does(classifier: SavedModel):
+    for seed in range(5):
+        pieces: list[str] = []
+        config = GenerateConfig(text="é", gen_length=60, temperature=5, seed=seed)
+        assert only(generate(classifier, config, on_text=pieces.append)).text == "".join(pieces)
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        ("", b"\n "),
+        ("I loved", b"\n I loved"),
+        ("I loved ", b"\n I loved "),
+        ("I loved\n\n", b"\n I loved "),
+        ("   ", b"\n "),
+        ("👍", b"\n "),
+    ],
+)
+def test_the_padding_behind_a_text_is_read_only_where_the_text_ends_in_white_space(text: str, prompt: bytes):
+    assert prompt_bytes(TextRule(), text)[0] == prompt
+
+
+@pytest.mark.parametrize("text", ["", "   ", "👍"])
+def test_a_text_without_anything_to_read_can_be_continued_but_not_analysed(classifier: SavedModel, text: str):
+    assert only(generate(classifier, GenerateConfig(text=text, gen_length=3))).text.startswith(text)
+    both = generate(classifier, GenerateConfig(text=text, gen_length=3, heatmap=True))
+    assert len(only(both).values) == len(only(both).text)
+    with pytest.raises(UsageError, match="no text to colour"):
+        generate(classifier, GenerateConfig(text=text, heatmap=True))
+
+
+@pytest.mark.parametrize("settings", [{"heatmap": True}, {"overwrite": "+1"}, {"save": Path("x.jsonl")}])
+def test_a_language_model_needs_its_neuron_named_where_one_is_shown_or_pinned(
+    language_model: SavedModel, settings: dict[str, Any]
+):
+    with pytest.raises(UsageError, match="--neuron"):
+        generate(language_model, GenerateConfig(text="a", gen_length=2, **settings))
+    assert only(generate(language_model, GenerateConfig(text="a", gen_length=2, neuron=7, **settings))).neuron == 7
+
+
+def test_a_language_model_generates_without_a_neuron_and_with_named_ones_pinned(language_model: SavedModel):
+    made = generate(language_model, GenerateConfig(gen_length=5, overwrite="2=1,7=-0.5"))
+    assert (only(made).values, only(made).neuron, made.scale) == ([], None, None)
+
+
+def test_overwrite_pins_the_side_that_the_classifier_calls_positive(classifier: SavedModel):
+    made = generate(classifier, GenerateConfig(text="a", gen_length=20, overwrite="+1"))
+    assert set(only(made).values) == {-1.0}
+
+
+def test_overwrite_of_nothing_generated_is_wrong_usage(classifier: SavedModel):
+    with pytest.raises(UsageError, match="--gen-length"):
+        generate(classifier, GenerateConfig(text="a", heatmap=True, overwrite="+1"))
+
+
+def test_an_analysis_is_made_once_however_many_samples_were_asked_for(classifier: SavedModel):
+    assert len(generate(classifier, GenerateConfig(text="a", heatmap=True, num_samples=3)).samples) == 1
+
+
+def test_json_lines_hold_text_characters_values_and_neuron_of_one_length(classifier: SavedModel, tmp_path: Path):
+    made = generate(classifier, GenerateConfig(text=ODD_TEXT, gen_length=20, num_samples=2))
+    write_samples(tmp_path / "x.jsonl", made.samples)
+    saved = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text("utf-8").splitlines()]
+    assert len(saved) == 2
+    for one, sample in zip(saved, made.samples, strict=True):
+        assert one["text"] == sample.text
+        assert one["characters"] == list(sample.text)
+        assert one["values"] == pytest.approx(sample.values)
+        assert one["neuron"] == 3
+
+
+def test_a_text_file_holds_the_samples_with_a_blank_line_between(tmp_path: Path):
+    samples = [CharacterValues(text=text, values=[], neuron=None) for text in ("é one", "two")]
+    write_samples(tmp_path / "x.txt", samples)
+    assert (tmp_path / "x.txt").read_bytes() == "é one\n\ntwo\n".encode()

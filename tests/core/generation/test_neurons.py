@@ -1,0 +1,91 @@
+"""Which neuron is meant, and which way is positive."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from sentneuron.core.errors import UsageError
+from sentneuron.core.generation.neurons import ShownNeuron, choose_neuron, parse_overwrite
+
+
+def classifier(weight: float = -2.0, classes: tuple[str, ...] = ("negative", "positive")) -> dict[str, Any]:
+    rows = 1 if len(classes) == 2 else len(classes)
+    full = torch.zeros(rows, 8)
+    full[-1, 6] = -0.3
+    second = torch.zeros(rows, 2)
+    second[0 if rows == 1 else 1] = torch.tensor([weight, 1.0])
+    return {
+        "classes": list(classes),
+        "pooling": "last",
+        "all": {"weight": full, "bias": torch.zeros(rows), "C": 1.0},
+        "neurons": {"indices": [3, 5], "weight": second, "bias": torch.zeros(rows), "C": 1.0, "scale": [0.41, 0.7]},
+    }
+
+
+def test_the_heaviest_neuron_is_the_default_with_its_own_scale_and_sign():
+    assert choose_neuron(classifier(), 8, requested=None) == ShownNeuron(
+        index=3, scale=0.41, sign=-1, negative="negative", positive="positive"
+    )
+
+
+def test_another_of_the_classifiers_neurons_has_its_own_scale_and_sign():
+    shown = choose_neuron(classifier(), 8, requested=5)
+    assert shown is not None
+    assert (shown.index, shown.scale, shown.sign) == (5, 0.7, 1)
+
+
+def test_any_other_neuron_takes_its_sign_from_the_regression_on_all():
+    shown = choose_neuron(classifier(), 8, requested=6)
+    assert shown is not None
+    assert (shown.scale, shown.sign) == (1.0, -1)
+
+
+def test_a_neuron_without_weight_speaks_for_no_class():
+    assert choose_neuron(classifier(), 8, requested=0) == ShownNeuron(index=0)
+
+
+def test_of_three_classes_the_second_is_positive_and_none_is_its_opposite():
+    shown = choose_neuron(classifier(classes=("bad", "good", "odd")), 8, requested=None)
+    assert shown == ShownNeuron(index=3, scale=0.41, sign=-1, negative="", positive="good")
+
+
+def test_classes_that_are_digits_are_named_as_classes():
+    shown = choose_neuron(classifier(classes=("0", "1")), 8, requested=None)
+    assert shown is not None
+    assert (shown.negative, shown.positive) == ("class 0", "class 1")
+
+
+def test_a_language_model_has_no_neuron_until_one_is_named():
+    assert choose_neuron(None, 8, requested=None) is None
+    assert choose_neuron(None, 8, requested=7) == ShownNeuron(index=7)
+
+
+@pytest.mark.parametrize("requested", [-1, 8, 10**9])
+def test_a_neuron_out_of_range_is_wrong_usage_that_names_the_range(requested: int):
+    with pytest.raises(UsageError, match=r"--neuron.*0 to 7"):
+        choose_neuron(classifier(), 8, requested=requested)
+
+
+@pytest.mark.parametrize(("text", "value"), [("+1", -1.0), ("1", -1.0), ("-1", 1.0), ("2.5", -2.5), ("0", 0.0)])
+def test_a_plain_value_points_where_the_classifier_says_positive(text: str, value: float):
+    assert parse_overwrite(text, 8, neuron=choose_neuron(classifier(), 8, requested=None)) == {3: value}
+
+
+def test_named_neurons_are_pinned_as_given_whatever_their_sign():
+    neuron = choose_neuron(classifier(), 8, requested=None)
+    assert parse_overwrite("3=1, 7=-0.5", 8, neuron=neuron) == {3: 1.0, 7: -0.5}
+    assert parse_overwrite("3=1", 8, neuron=None) == {3: 1.0}
+
+
+def test_a_plain_value_needs_a_neuron():
+    with pytest.raises(UsageError, match="--neuron"):
+        parse_overwrite("+1", 8, neuron=None)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "nan", "inf", "3=", "3=nan", "=1", "a=1", "-1=1", "8=1", "3=1,", "3=1,5", "1,2"]
+)
+def test_an_overwrite_that_means_nothing_is_wrong_usage(text: str):
+    with pytest.raises(UsageError, match="--overwrite"):
+        parse_overwrite(text, 8, neuron=ShownNeuron(index=3))

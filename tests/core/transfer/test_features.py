@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from sentneuron.core.transfer import features
+from sentneuron.core.transfer.features import featurize, part_of, sweep, trace, typical_range
+
+UNITS = np.array([1e-3, 2e-3, 3e-3])
+
+
+def texts_of_lengths(lengths, seed=0):
+    rng = np.random.default_rng(seed)
+    return [bytes(rng.integers(32, 127, length, dtype=np.uint8)) for length in lengths]
+
+
+def test_the_last_state_is_a_feature(sum_runner):
+    found = featurize(sum_runner, [b"ab", b"", b"abc"])
+    expected = [sum(text) * UNITS for text in (b"ab", b"", b"abc")]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_the_mean_is_of_the_tanh_after_every_byte(sum_runner):
+    text = b"hello"
+    states = np.cumsum(list(text))[:, None] * UNITS
+    found = featurize(sum_runner, [b"a" * 50, text, b""], pooling="mean")
+    np.testing.assert_allclose(found[1], np.tanh(states).mean(axis=0), rtol=1e-5)
+    np.testing.assert_array_equal(found[2], 0)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_a_texts_features_do_not_depend_on_its_neighbours_their_order_or_the_batch(language_model, pooling):
+    runner = language_model.model.runner()
+    lengths = [*range(1, 40), 63, 64, 65, 127, 128, 200, 255, 256, 299, 300]
+    texts = texts_of_lengths(lengths)
+    together = featurize(runner, texts, pooling=pooling)
+    order = np.random.default_rng(1).permutation(len(texts))
+    shuffled = featurize(runner, [texts[i] for i in order], pooling=pooling, batch_size=7)
+    np.testing.assert_allclose(shuffled, together[order], atol=1e-5)
+    for row in (0, 4, 40, len(texts) - 1):
+        alone = featurize(runner, [texts[row]], pooling=pooling)
+        np.testing.assert_allclose(alone[0], together[row], atol=1e-5)
+
+
+def test_texts_longer_than_a_window_lose_nothing_at_its_edge(sum_runner, monkeypatch):
+    texts = texts_of_lengths([1, 3, 4, 5, 8, 9, 17])
+    whole = featurize(sum_runner, texts)
+    monkeypatch.setattr(features, "WINDOW", 4)
+    np.testing.assert_array_equal(featurize(sum_runner, texts), whole)
+    np.testing.assert_allclose(whole, [sum(text) * UNITS for text in texts], rtol=1e-5)
+
+
+def test_no_step_is_spent_on_a_text_that_has_ended(sum_runner):
+    texts = [b"abcd", b"ab", b"a", b""]
+    assert [(active, staying) for active, staying, _ in sweep(sum_runner, texts)] == [(3, 2), (2, 1), (1, 1), (1, 0)]
+
+
+def test_progress_counts_every_byte_once(sum_runner):
+    seen = []
+    featurize(sum_runner, texts_of_lengths([5, 1, 3, 3]), batch_size=2, progress=lambda *now: seen.append(now))
+    assert seen[-1] == (12, 12)
+    assert sorted(seen) == seen
+
+
+def test_progress_of_a_part_moves_within_the_whole():
+    seen = []
+    part = part_of(lambda *now: seen.append(now), 100, 200, 1000)
+    part(0, 50)
+    part(25, 50)
+    part(50, 50)
+    part(0, 0)
+    assert seen == [(100, 1000), (150, 1000), (200, 1000), (100, 1000)]
+
+
+def test_no_texts_have_no_features(sum_runner):
+    assert featurize(sum_runner, []).shape == (0, 3)
+
+
+def test_a_trace_has_the_value_after_every_byte(sum_runner):
+    found = trace(sum_runner, b"abc", [2, 0])
+    np.testing.assert_allclose(found, np.cumsum(list(b"abc"))[:, None] * UNITS[[2, 0]], rtol=1e-6)
+    assert trace(sum_runner, b"", [1]).shape == (0, 1)
+
+
+def test_a_trace_ends_with_the_feature(language_model):
+    runner = language_model.model.runner()
+    text = b"\n A trace and its feature. "
+    np.testing.assert_allclose(trace(runner, text, [3, 1])[-1], featurize(runner, [text])[0, [3, 1]], atol=1e-6)
+
+
+def test_the_typical_range_is_a_percentile_over_all_bytes(sum_runner):
+    texts = [b"ab", b"z"]
+    sizes = [ord("a"), ord("a") + ord("b"), ord("z")]
+    expected = np.percentile(np.outer(sizes, UNITS[[0, 2]]), 50, axis=0)
+    np.testing.assert_allclose(typical_range(sum_runner, texts, [0, 2], percentile=50), expected, rtol=1e-5)
+
+
+def test_the_typical_range_of_nothing_is_one(sum_runner):
+    assert typical_range(sum_runner, [], [0, 1]) == [1.0, 1.0]
+    assert typical_range(sum_runner, [b"\0"], [0]) == [1.0]

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from sentneuron.core.transfer.probe import STRENGTHS, Probe, fit_probe, heaviest_neurons
+
+
+def separable(num_rows, num_classes=2, num_features=6, noise=0.3, seed=0):
+    """Class k shows in feature k; the other features are noise."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, num_classes, num_rows)
+    x = rng.normal(size=(num_rows, num_features)) * noise
+    x[np.arange(num_rows), y] += 1
+    return x.astype(np.float32), y
+
+
+def test_the_strengths_are_the_papers():
+    assert STRENGTHS == tuple(2.0**power for power in (-8, -7, -6, -5, -4, -3, -2, -1, 0))
+
+
+def test_a_probe_finds_the_feature_that_tells_the_classes_apart():
+    probe = fit_probe(*separable(300), *separable(100, seed=1))
+    assert probe.weight.shape == (1, 6)
+    assert probe.weight[0, 1] > 0 > probe.weight[0, 0]
+    assert set(heaviest_neurons(probe.weight, 2)) == {0, 1}
+    x, y = separable(100, seed=2)
+    assert np.mean(probe.probabilities(x).argmax(axis=1) == y) > 0.95
+
+
+def test_the_penalty_sets_weights_to_zero():
+    x, y = separable(60)
+    noisy = np.hstack([x, np.random.default_rng(3).normal(size=(60, 200)).astype(np.float32)])
+    probe = fit_probe(noisy, y, noisy, y, strengths=[0.25])
+    assert 0 < probe.num_nonzero() < 20
+
+
+def test_ties_go_to_the_stronger_penalty():
+    x, y = separable(200, noise=0.01)
+    probe = fit_probe(x, y, x, y, strengths=[1.0, 0.5, 0.25])
+    assert probe.valid_accuracy == 1.0
+    assert probe.C == 0.25
+
+
+def test_the_strength_is_the_one_that_validates_best():
+    x, y = separable(40, noise=0.5, num_features=30)
+    valid = separable(200, noise=0.5, num_features=30, seed=1)
+    best = fit_probe(x, y, *valid)
+    each = [fit_probe(x, y, *valid, strengths=[strength]).valid_accuracy for strength in STRENGTHS]
+    assert best.valid_accuracy == max(each)
+    assert STRENGTHS[each.index(max(each))] == best.C
+    assert len(set(each)) > 1
+
+
+def test_probabilities_are_those_of_scikit_learn():
+    x, y = separable(100)
+    probe = fit_probe(x, y, x, y, strengths=[0.5])
+    model = LogisticRegression(l1_ratio=1.0, solver="liblinear", C=0.5, random_state=0, max_iter=1000)
+    model.fit(x.astype(np.float64), y)
+    np.testing.assert_allclose(probe.probabilities(x), model.predict_proba(x), atol=1e-6)
+
+
+def test_more_classes_are_fitted_one_against_the_rest():
+    probe = fit_probe(*separable(300, num_classes=3), *separable(100, num_classes=3, seed=1))
+    assert probe.weight.shape == (3, 6)
+    probabilities = probe.probabilities(separable(50, num_classes=3, seed=2)[0])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert probe.valid_accuracy > 0.9
+
+
+def test_neurons_rank_by_the_sum_of_absolute_weights_and_ties_by_number():
+    weight = np.array([[0.0, -3, 1, 2], [0, 0, -1, 1]])
+    assert heaviest_neurons(weight, 4) == [1, 3, 2, 0]
+
+
+def test_a_probe_survives_a_model_file():
+    probe = fit_probe(*separable(80), *separable(40))
+    again = Probe.from_dict(probe.to_dict())
+    np.testing.assert_array_equal(again.weight, probe.weight)
+    np.testing.assert_array_equal(again.bias, probe.bias)
+    assert again.C == probe.C
+
+
+@pytest.mark.parametrize("num_rows", [1, 3])
+def test_a_row_without_features_has_no_probability_and_a_huge_score_a_finite_one(num_rows):
+    probe = Probe(weight=np.ones((num_rows, 2), np.float32), bias=np.zeros(num_rows, np.float32), C=1.0)
+    probabilities = probe.probabilities(np.array([[np.nan, 0], [1e6, 1e6], [-1e6, -1e6]]))
+    assert np.isnan(probabilities[0]).all()
+    assert np.isfinite(probabilities[1:]).all()
+
+
+def test_the_same_seed_gives_the_same_probe():
+    first, second = (fit_probe(*separable(100), *separable(50), seed=4) for _ in range(2))
+    np.testing.assert_array_equal(first.weight, second.weight)

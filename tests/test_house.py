@@ -1,0 +1,183 @@
+"""House rules, checked on the syntax tree. Each rule is a function from a tree to the lines that break it."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = sorted((ROOT / "sentneuron").rglob("*.py"))
+CORE = [path for path in PACKAGE if path.is_relative_to(ROOT / "sentneuron/core")]
+EVERYTHING = [*PACKAGE, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
+LIGHT = [
+    *(ROOT / "sentneuron" / name for name in ("__init__.py", "__main__.py", "cli.py")),
+    *(ROOT / "sentneuron/core" / name for name in ("config.py", "errors.py", "atomic.py")),
+    *sorted((ROOT / "sentneuron/commands").glob("*.py")),
+]
+HEAVY = {"torch", "pandas", "sklearn", "matplotlib", "pyarrow", "numpy", "scipy"}
+
+
+def unsafe_calls(tree):
+    """C3: calls that run what a file or a text says."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        if (
+            name in ("eval", "exec", "pickle.load", "pickle.loads", "joblib.load")
+            or name.endswith(("Unpickler", ".read_pickle"))
+            or given.get("shell", "False") != "False"
+            or given.get("allow_pickle", "False") != "False"
+            or (name == "torch.load" and given.get("weights_only") != "True")
+        ):
+            yield node.lineno
+
+
+def unsafe_imports(tree):
+    """C3 again: names that would hide an unsafe call from the rule above."""
+    hidden = {("pickle", "load"), ("pickle", "loads"), ("joblib", "load"), ("torch", "load")}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and any((node.module, alias.name) in hidden for alias in node.names):
+            yield node.lineno
+
+
+def prints(tree):
+    """Printing and ending the process are for commands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.exit", "exit", "quit"):
+            yield node.lineno
+
+
+def undocumented(tree):
+    """Public functions, classes and methods without a docstring; a method named by its base class needs none."""
+    for owner in [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
+        is_base = isinstance(owner, ast.Module) or not owner.bases
+        for node in owner.body:
+            is_definition = isinstance(node, ast.FunctionDef | ast.ClassDef)
+            if is_definition and is_base and not node.name.startswith("_") and not ast.get_docstring(node):
+                yield node.lineno
+
+
+def imports(tree, *, at_import_time=False):
+    """Yield (line, dotted module) of every import; `at_import_time` leaves out those in functions and for typing."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+        elif at_import_time and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        elif at_import_time and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            todo.extend(node.orelse)
+        else:
+            todo.extend(ast.iter_child_nodes(node))
+
+
+def heavy_imports(tree):
+    """What takes seconds to import and must wait until work starts."""
+    return [line for line, module in imports(tree, at_import_time=True) if module.split(".")[0] in HEAVY]
+
+
+def click_imports(tree):
+    """Click, which Typer has inside."""
+    return [line for line, module in imports(tree) if module.split(".")[0] == "click" or "typer._click" in module]
+
+
+def command_imports(tree):
+    """What core must not know: commands, and what they print with."""
+    banned = ("sentneuron.commands", "sentneuron.cli", "typer", "rich")
+    return [line for line, module in imports(tree) if any(f"{module}.".startswith(f"{name}.") for name in banned)]
+
+
+def offences(rule, paths):
+    return [f"{path.relative_to(ROOT)}:{line}" for path in paths for line in rule(ast.parse(path.read_text("utf-8")))]
+
+
+def test_nothing_runs_what_a_file_says():
+    assert offences(unsafe_calls, EVERYTHING) == []
+    assert offences(unsafe_imports, EVERYTHING) == []
+
+
+def test_core_does_not_print_or_exit():
+    assert offences(prints, CORE) == []
+
+
+def test_core_does_not_know_the_commands():
+    assert offences(command_imports, CORE) == []
+
+
+def test_click_is_never_imported():
+    assert offences(click_imports, EVERYTHING) == []
+
+
+def test_modules_on_the_way_to_help_import_nothing_heavy():
+    assert offences(heavy_imports, LIGHT) == []
+
+
+def test_public_names_have_docstrings():
+    assert offences(undocumented, PACKAGE) == []
+
+
+def test_modules_have_a_docstring():
+    trees = {str(path.relative_to(ROOT)): ast.parse(path.read_text("utf-8")) for path in PACKAGE}
+    assert [name for name, tree in trees.items() if tree.body and not ast.get_docstring(tree)] == []
+
+
+def test_no_module_is_longer_than_300_lines():
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in PACKAGE}
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in PACKAGE}
+    graph = {}
+    for name, path in names.items():
+        wanted = {module for _, module in imports(ast.parse(path.read_text("utf-8")), at_import_time=True)}
+        wanted |= {module.rpartition(".")[0] for module in wanted}
+        graph[name] = wanted & names.keys() - {name, "sentneuron"}
+    assert any(graph.values())
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        (unsafe_calls, "pickle.load(file)"),
+        (unsafe_calls, "np.load(path, allow_pickle=True)"),
+        (unsafe_calls, "np.load(path, allow_pickle=allow)"),
+        (unsafe_calls, "subprocess.run(line, shell=True)"),
+        (unsafe_calls, "torch.load(path)"),
+        (unsafe_calls, "torch.load(path, weights_only=False)"),
+        (unsafe_calls, "eval(text)"),
+        (unsafe_imports, "from torch import load"),
+        (prints, "def f():\n    print(1)"),
+        (undocumented, "def f(): ..."),
+        (undocumented, "class A:\n    '''A.'''\n    def f(self): ..."),
+        (heavy_imports, "import torch.nn"),
+        (heavy_imports, "try:\n    from pandas import DataFrame\nexcept ImportError: pass"),
+        (click_imports, "from click import echo"),
+        (click_imports, "import typer._click.core"),
+        (command_imports, "from sentneuron.commands.console import Console"),
+        (command_imports, "from sentneuron import cli"),
+        (command_imports, "import rich.text"),
+    ],
+)
+def test_a_rule_finds_what_it_forbids(rule, code):
+    assert list(rule(ast.parse(code)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        (unsafe_calls, "torch.load(path, weights_only=True)\nast.literal_eval(line)\nmodel.eval()\nnp.load(path)"),
+        (heavy_imports, "def f():\n    import torch"),
+        (heavy_imports, "if TYPE_CHECKING:\n    import torch"),
+        (undocumented, "def _f(): ...\nclass A(Base):\n    '''A.'''\n    def f(self): ..."),
+    ],
+)
+def test_a_rule_lets_pass_what_it_does_not_mean(rule, code):
+    assert list(rule(ast.parse(code))) == []
