@@ -10,6 +10,7 @@ from sentneuron.core.data.datasets import dataset_files, is_dataset
 from sentneuron.core.data.readers import expand_inputs
 from sentneuron.core.data.sharding import write_shards
 from sentneuron.core.data.shards import ShardSet, open_shards
+from sentneuron.core.data.text import TextRule
 from sentneuron.core.errors import UsageError
 
 CORPUS_SPLITS = ("train", "unsup")
@@ -60,7 +61,7 @@ def open_corpus(
 
 def cache_key(sources: Sequence[str], split: tuple[int, ...], seed: int) -> str:
     """Return a short key of the files' contents and the options that shape the shards."""
-    digest = hashlib.sha256(f"{split} {seed}".encode())
+    digest = hashlib.sha256(f"{split} {seed} {TextRule().to_dict()}".encode())
     for source in sources:
         with open(source, "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sentneuron.core.config import ReadConfig, TransferConfig
 from sentneuron.core.data.choice import choose_columns
+from sentneuron.core.data.columns import candidate_keys
 from sentneuron.core.data.datasets import dataset_files, is_dataset
 from sentneuron.core.data.labels import binarized, class_name, look_like_stars, sort_classes
 from sentneuron.core.data.readers import BadRow, Source, expand_inputs, open_source
@@ -133,7 +134,11 @@ def read_examples(
     examples: list[Example] = []
     for path in paths:
         with open_source(path, read) as source:
-            text_key, label_keys, line = choose_columns(source.name, source.columns or [], read, needs_label=required)
+            columns = source.columns or []
+            is_named = read.label_key != "auto"
+            if is_named and not required and not candidate_keys(columns, [read.label_key, *read.label_key.split(",")]):
+                continue
+            text_key, label_keys, line = choose_columns(source.name, columns, read, needs_label=required)
             if len(label_keys) > 1:
                 raise UsageError(f"--label-key {','.join(label_keys)}: several labels", hint="give one column")
             announce(line)

@@ -61,7 +61,9 @@ def plot_weights(path: Path, weight: NDArray[np.floating], neurons: Sequence[int
             axes.plot(neuron, summed[neuron], "o", color=colour, markersize=7, label=name if place < 2 else None)
             if place < MAX_NAMED:
                 _name_point(axes, neuron, float(summed[neuron]))
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, borderaxespad=0.2, handletextpad=0.1)
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, borderaxespad=0.2, handletextpad=0.1
+        )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlim(-0.02 * len(summed), 1.02 * len(summed))
         axes.margins(y=0.15)

@@ -5,7 +5,7 @@ without text gets empty results, a blank line of a text file is such a record, a
 the run, since there is no row to write for it. Blank lines between the records of other formats are no records.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from sentneuron.core.data.readers import BadRow
 from sentneuron.core.errors import DataError
 from sentneuron.core.model.device import pick_device
 from sentneuron.core.model.locate import find_model
-from sentneuron.core.transfer.classifier import Classifier
+from sentneuron.core.transfer.classifier import Classifier, Scored
 from sentneuron.core.transfer.features import Progress, no_progress, part_of
 from sentneuron.core.transfer.label_scores import LabelScores
 from sentneuron.core.transfer.outputs import NpyWriter, RowWriter, open_rows
@@ -85,42 +85,78 @@ def classify(
         classifier = Classifier.load(model, device=str(pick_device(config.device)), neurons=config.neurons)
         taken = [name for source in sources for name in source.columns or []]
         added = ResultColumns(classifier.classes, taken=taken, neutral=config.neutral)
+        results = _Results(stack, target, stdout, sources[0], added)
         label_scores = LabelScores(classifier.classes)
-        rows_writer, npy_writer = _open_outputs(stack, target, stdout, sources[0], added)
-
-        sizes = [source.num_bytes for source in sources]
-        total = None if None in sizes else sum(size for size in sizes if size is not None)
-        num_rows, done, row = 0, 0, None
+        done, total = 0, _total_bytes(sources)
         for source, (text_key, label_key) in zip(sources, keys, strict=True):
             before = done
             for rows in chunks(source, text_key):
                 texts = [text if isinstance(text := row.get(text_key), str) else "" for row in rows]
                 after = done + source.bytes_read
                 scored = classifier.score(texts, progress=part_of(progress, before, after, total))
-                results = added.values(scored)
-                _check_free(rows, added)
-                if rows_writer is not None:
-                    rows_writer.write([row | result for row, result in zip(rows, results, strict=True)])
-                if npy_writer is not None:
-                    npy_writer.write(shown_probabilities(scored.probabilities))
+                before = after
+                results.write(rows, scored)
                 if label_key is not None:
                     label_scores.add([class_name(row.get(label_key)) for row in rows], scored.probabilities)
-                num_rows += len(rows)
-                before = after
-                row = rows[-1] | results[-1]
             done += source.bytes_read
-        if npy_writer is not None:
-            npy_writer.close()
+        results.finish()
     return ClassifyReport(
         model=str(model),
         data=data_name,
-        rows=num_rows,
+        rows=results.num_rows,
         without_text=added.num_without_text,
         predictions=dict(added.counts),
         scores=_scores(label_scores, announce),
         outputs=[path for path in (target.rows, target.probabilities) if path is not None],
-        result=row if config.text is not None else None,
+        result=results.last if config.text is not None else None,
     )
+
+
+class _Results:
+    """The outputs of one run; the files appear when `stack` ends without an error."""
+
+    def __init__(
+        self, stack: ExitStack, target: Target, stdout: IO[bytes] | None, source: RowSource, added: ResultColumns
+    ) -> None:
+        self.num_rows = 0
+        self.last: Fields | None = None
+        """The row written last."""
+        self._added = added
+        self._rows: RowWriter | None = None
+        self._probabilities: NpyWriter | None = None
+        if target.probabilities is not None:
+            file = stack.enter_context(atomic_open(target.probabilities, "w+b"))
+            self._probabilities = NpyWriter(file, max(1, len(added.types) - 2))
+        rows_file = stdout if target.rows is None else stack.enter_context(atomic_open(target.rows, "wb"))
+        if rows_file is not None and target.format != "npy":
+            columns = source.columns or []
+            self._rows = stack.enter_context(open_rows(rows_file, target.format, columns, added.types, source.schema))
+
+    def write(self, rows: list[Fields], scored: Scored) -> None:
+        """Write rows with their results.
+
+        Raises:
+            DataError: a row does not fit the columns of the first ones.
+        """
+        for row in rows:
+            clash = row.keys() & self._added.types.keys()
+            if clash:
+                raise DataError(
+                    f"a record has the field {min(clash)!r}, which the first records do not have",
+                    hint="rename it in the input",
+                )
+        whole = [row | result for row, result in zip(rows, self._added.values(scored), strict=True)]
+        if self._rows is not None:
+            self._rows.write(whole)
+        if self._probabilities is not None:
+            self._probabilities.write(shown_probabilities(scored.probabilities))
+        self.num_rows += len(rows)
+        self.last = whole[-1]
+
+    def finish(self) -> None:
+        """Complete the probabilities' header."""
+        if self._probabilities is not None:
+            self._probabilities.close()
 
 
 def chunks(source: RowSource, text_key: str) -> Iterator[list[Fields]]:
@@ -158,34 +194,10 @@ def _choose_keys(source: RowSource, config: ClassifyConfig, announce: Announce) 
     return text_key, label_keys[0] if len(label_keys) == 1 else None
 
 
-def _open_outputs(
-    stack: ExitStack, target: Target, stdout: IO[bytes] | None, source: RowSource, added: ResultColumns
-) -> tuple[RowWriter | None, NpyWriter | None]:
-    """Open what the target names; the files appear when the stack ends without an error."""
-    rows_writer, npy_writer = None, None
-    if target.probabilities is not None:
-        file = stack.enter_context(atomic_open(target.probabilities, "w+b"))
-        npy_writer = NpyWriter(file, max(1, len(added.types) - 2))
-    rows_file = stdout if target.rows is None else stack.enter_context(atomic_open(target.rows, "wb"))
-    if rows_file is not None and target.format != "npy":
-        columns = source.columns or []
-        rows_writer = stack.enter_context(open_rows(rows_file, target.format, columns, added.types, source.schema))
-    return rows_writer, npy_writer
-
-
-def _check_free(rows: list[Fields], added: ResultColumns) -> None:
-    """Check that no record has a field that one of ours would replace.
-
-    Raises:
-        DataError: a later record has one that the first records, by which the columns were named, have not.
-    """
-    for row in rows:
-        clash = row.keys() & added.types.keys()
-        if clash:
-            raise DataError(
-                f"a record has the field {min(clash)!r}, which the first records do not have",
-                hint="rename it in the input",
-            )
+def _total_bytes(sources: Sequence[RowSource]) -> int | None:
+    """Return the size of all inputs, None where one is a pipe."""
+    sizes = [source.num_bytes for source in sources if source.num_bytes is not None]
+    return sum(sizes) if len(sizes) == len(sources) else None
 
 
 def _scores(label_scores: LabelScores, announce: Announce) -> dict[str, Any] | None:

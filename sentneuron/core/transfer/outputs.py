@@ -67,6 +67,7 @@ class CsvWriter:
         self._csv.writerow(self._columns)
 
     def write(self, rows: Sequence[Fields]) -> None:
+        """Write rows and flush; raises as `RowWriter`."""
         check_columns(rows, self._columns)
         self._csv.writerows([_cell(row.get(column)) for column in self._columns] for row in rows)
         self._file.flush()
@@ -79,6 +80,7 @@ class JsonlWriter:
         self._file = file
 
     def write(self, rows: Sequence[Fields]) -> None:
+        """Write rows and flush."""
         self._file.writelines(json.dumps(row, ensure_ascii=False, default=_plain) + "\n" for row in rows)
         self._file.flush()
 
@@ -97,6 +99,7 @@ class ParquetWriter:
             self._begin(schema)
 
     def write(self, rows: Sequence[Fields]) -> None:
+        """Write a row group; raises as `RowWriter`."""
         check_columns(rows, [*self._columns, *self._added])
         try:
             if self._parquet is None:

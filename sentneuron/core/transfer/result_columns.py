@@ -12,6 +12,7 @@ from sentneuron.core.transfer.results import probability_columns, shown_probabil
 PREFIX = "sentneuron_"
 NEUTRAL = "neutral"
 DIGITS = 6
+"""Significant digits of a number: float32 keeps seven."""
 
 
 class ResultColumns:
@@ -51,7 +52,7 @@ class ResultColumns:
             if self._neutral is not None and self._neutral[0] <= shown[row, 0] <= self._neutral[1]:
                 prediction = NEUTRAL
             self.counts[prediction] += 1
-            numbers = (round(value, DIGITS) for value in (*shown[row].tolist(), neuron))
+            numbers = (float(f"{value:.{DIGITS}g}") for value in (*shown[row].tolist(), neuron))
             added.append(dict(zip(self.types, (prediction, *numbers), strict=True)))
         return added
 

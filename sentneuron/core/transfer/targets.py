@@ -57,6 +57,7 @@ class GivenText:
         self._text = text
 
     def rows(self) -> Iterator[Row | BadRow]:
+        """Yield the text."""
         self.bytes_read = self.num_bytes or 0
         yield Row({"text": self._text}, Place(self.name, 1, 0))
 

@@ -6,12 +6,14 @@ from sentneuron.core.config import ModelConfig
 from sentneuron.core.data.text import TextRule
 from sentneuron.core.model.checkpoint import SavedModel, save_model
 from sentneuron.core.model.language_model import LanguageModel
+from sentneuron.core.transfer.features import featurize
 
 NUM_UNITS = 12
+REFERENCE = [b"\n I loved it ", b"\n dull, flat and long ", b"\n Creme brulee ", b"\n 007 ", b"\n NA "]
 
 
 class SumRunner:
-    """Adds every byte to the state: unit u holds (u + 1) / 1,000 of the sum, so that a feature can be worked out by hand."""
+    """Adds every byte to the state, of which unit u holds (u + 1) / 1,000: features can be worked out by hand."""
 
     num_units = 3
     device = torch.device("cpu")
@@ -47,21 +49,27 @@ def model_file(language_model, tmp_path):
     return tmp_path / "model.pt"
 
 
-def classifier_values(classes=("0", "1"), *, pooling="mean", indices=(4, 7)):
-    """Weights of both probes that make texts differ; the second of two classes is called where the score is above zero."""
+def classifier_values(runner, classes, *, pooling="mean", indices=(4, 7)):
+    """Weights of both probes that tell the reference texts apart: the middle one has a score of 0.1."""
     rng = np.random.default_rng(5)
     num_rows = 1 if len(classes) == 2 else len(classes)
-    weight = torch.from_numpy(rng.normal(size=(num_rows, NUM_UNITS)).astype(np.float32)) * 20
+    weight = (rng.normal(size=(num_rows, NUM_UNITS)) * 20).astype(np.float32)
+    features = featurize(runner, REFERENCE, pooling=pooling)
+    chosen = list(indices)
     return {
         "classes": list(classes),
         "pooling": pooling,
-        "all": {"weight": weight, "bias": torch.zeros(num_rows), "C": 0.5},
+        "all": {
+            "weight": torch.from_numpy(weight),
+            "bias": 0.1 - torch.from_numpy(np.median(features @ weight.T, axis=0)),
+            "C": 0.5,
+        },
         "neurons": {
-            "indices": list(indices),
-            "weight": weight[:, list(indices)].clone(),
-            "bias": torch.zeros(num_rows),
+            "indices": chosen,
+            "weight": torch.from_numpy(weight[:, chosen].copy()),
+            "bias": 0.1 - torch.from_numpy(np.median(features[:, chosen] @ weight[:, chosen].T, axis=0)),
             "C": 0.25,
-            "scale": [1.0] * len(indices),
+            "scale": [1.0] * len(chosen),
         },
     }
 
@@ -72,7 +80,7 @@ def make_classifier(language_model, tmp_path):
 
     def make(classes=("0", "1"), **options):
         path = tmp_path / "classifier.pt"
-        values = classifier_values(classes, **options)
+        values = classifier_values(language_model.model.runner(), classes, **options)
         save_model(
             path,
             SavedModel(kind="classifier", model=language_model.model, rule=language_model.rule, classifier=values),

@@ -15,7 +15,7 @@ def separable(num_rows, num_classes=2, num_features=6, noise=0.3, seed=0):
 
 
 def test_the_strengths_are_the_papers():
-    assert STRENGTHS == tuple(2.0**power for power in (-8, -7, -6, -5, -4, -3, -2, -1, 0))
+    assert list(STRENGTHS) == [1 / 256, 1 / 128, 1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1]
 
 
 def test_a_probe_finds_the_feature_that_tells_the_classes_apart():

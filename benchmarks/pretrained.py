@@ -1,0 +1,154 @@
+"""Make the model that ships, and measure it: from a trained model.pt to `sentneuron/pretrained/` and the figures of its card.
+
+    python benchmarks/pretrained.py model.pt --imdb 6000
+
+Takes the features of SST and of labelled IMDB training texts once, with both poolings; fits the probe of `transfer` on each;
+ships the pooling that is better on SST's validation part, in half precision. TF-IDF with logistic regression, and VADER where it
+is installed, are run on the same texts. Reads the data sets as the commands do (SENTNEURON_DATA).
+"""
+
+import argparse
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measuring import write_result
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from sentneuron.core.config import TransferConfig
+from sentneuron.core.data.labelled import Example, load_labelled
+from sentneuron.core.model.checkpoint import SavedModel, load_model, save_model
+from sentneuron.core.model.locate import PRETRAINED
+from sentneuron.core.model.runner import Runner
+from sentneuron.core.transfer.features import sweep
+from sentneuron.core.transfer.probe import fit_probe, heaviest_neurons
+from sentneuron.core.transfer.transfer import TransferReport, transfer
+
+POOLINGS = ("last", "mean")
+Parts = dict[str, list[Example]]
+
+
+@torch.inference_mode()
+def both_poolings(runner: Runner, texts: Sequence[bytes]) -> dict[str, NDArray[np.float32]]:
+    """Return the features of both poolings from one pass over the texts."""
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
+    found = {name: np.zeros((len(texts), runner.num_units), np.float32) for name in POOLINGS}
+    for start in range(0, len(order), 256):
+        rows = order[start : start + 256]
+        last, total = torch.zeros(len(rows), runner.num_units), torch.zeros(len(rows), runner.num_units)
+        for active, staying, cells in sweep(runner, [texts[i] for i in rows]):
+            total[:active] += torch.tanh(cells)
+            last[staying:active] = cells[staying:]
+        found["last"][rows] = last.numpy()
+        found["mean"][rows] = (total / torch.tensor([[float(len(texts[i]))] for i in rows])).numpy()
+    return found
+
+
+def take(examples: list[Example], count: int) -> list[Example]:
+    """Return `count` examples, chosen by a hash of their text."""
+    return sorted(examples, key=lambda example: hashlib.sha256(example.clean).digest())[:count]
+
+
+def truth_of(examples: list[Example], classes: list[str]) -> NDArray[np.int64]:
+    return np.array([classes.index(example.label) for example in examples])
+
+
+def probe_scores(runner: Runner, parts: Parts, classes: list[str]) -> dict[str, Any]:
+    """Fit on train, choose C on valid, score on test: all neurons and one, both poolings."""
+    features = {part: both_poolings(runner, [e.clean for e in examples]) for part, examples in parts.items()}
+    truth = {part: truth_of(examples, classes) for part, examples in parts.items()}
+    scores: dict[str, Any] = {}
+    for pooling in POOLINGS:
+        x = {part: features[part][pooling] for part in parts}
+        everything = fit_probe(x["train"], truth["train"], x["valid"], truth["valid"], seed=0)
+        neurons = heaviest_neurons(everything.weight, 1)
+        single = fit_probe(x["train"][:, neurons], truth["train"], x["valid"][:, neurons], truth["valid"], seed=0)
+        scores[pooling] = {
+            "valid": everything.valid_accuracy,
+            "test": accuracy(everything.probabilities(x["test"]), truth["test"]),
+            "test_one_neuron": accuracy(single.probabilities(x["test"][:, neurons]), truth["test"]),
+            "neuron": neurons[0],
+            "C": everything.C,
+        }
+    return scores
+
+
+def accuracy(probabilities: NDArray[Any], truth: NDArray[np.int64]) -> float:
+    """Share of texts whose likelier class is the true one."""
+    values = probabilities if probabilities.ndim == 1 else probabilities[:, -1]
+    return float(((values > 0.5) == (truth == 1)).mean())
+
+
+def baselines(parts: Parts, classes: list[str]) -> dict[str, float]:
+    """Test accuracy of what users would take instead, on the same texts."""
+    texts = {part: [example.text for example in examples] for part, examples in parts.items()}
+    truth = {part: truth_of(examples, classes) for part, examples in parts.items()}
+    vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    x = {part: (vectors.fit_transform if part == "train" else vectors.transform)(texts[part]) for part in parts}
+    best: tuple[float, float] = (-1.0, 0.0)
+    for strength in (1.0, 4.0, 16.0, 64.0):
+        model = LogisticRegression(C=strength, max_iter=1000).fit(x["train"], truth["train"])
+        best = max(best, (model.score(x["valid"], truth["valid"]), model.score(x["test"], truth["test"])))
+    scores = {"tfidf_logistic_regression": best[1]}
+    rule = vader()
+    if rule is not None:
+        scores["vader"] = float(np.mean([(rule(text) >= 0) == (y == 1) for text, y in zip(texts["test"], truth["test"])]))
+    return scores
+
+
+def vader() -> Callable[[str], float] | None:
+    """VADER's compound score, where the package is installed."""
+    try:
+        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+    except ImportError:
+        return None
+    analyzer = SentimentIntensityAnalyzer()
+    return lambda text: analyzer.polarity_scores(text)["compound"]
+
+
+def ship(model: Path, pooling: str, folder: Path) -> TransferReport:
+    """Run `transfer` with the chosen pooling, and write its classifier in half precision."""
+    report = transfer(TransferConfig(model=str(model), pooling=pooling, neurons=5, output=folder))
+    saved: SavedModel = load_model(folder / "classifier.pt")
+    settings = {"data": "imdb"} | dict(saved.training.get("settings", {}))
+    save_model(PRETRAINED, replace(saved, training={**saved.training, "settings": settings}), half=True)
+    return report
+
+
+def main() -> None:
+    """Measure, ship, print and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--imdb", type=int, default=6000, help="labelled IMDB training texts to use: 4/6, 1/6, 1/6")
+    args = parser.parse_args()
+
+    started = time.monotonic()
+    saved = load_model(args.model)
+    runner = saved.model.runner()
+    figures: dict[str, Any] = {"training": saved.training}
+    sst = load_labelled(TransferConfig(model="", data="sst"), saved.rule)
+    figures["sst"] = probe_scores(runner, sst.parts, sst.classes) | baselines(sst.parts, sst.classes)
+    print("SST", figures["sst"], flush=True)
+    pooling = max(POOLINGS, key=lambda name: figures["sst"][name]["valid"])
+    report = ship(args.model, pooling, args.model.parent / "pretrained_transfer")
+    figures["shipped"] = {"pooling": pooling, "file_bytes": PRETRAINED.stat().st_size, "results": report.results}
+    imdb = load_labelled(TransferConfig(model="", data="imdb"), saved.rule)
+    picked = take(imdb.parts["train"], args.imdb)
+    sixth = args.imdb // 6
+    parts = {"train": picked[2 * sixth :], "valid": picked[:sixth], "test": picked[sixth : 2 * sixth]}
+    figures["imdb"] = probe_scores(runner, parts, imdb.classes) | baselines(parts, imdb.classes)
+    figures["imdb"]["texts"] = {part: len(examples) for part, examples in parts.items()}
+    print("IMDB", figures["imdb"], flush=True)
+    figures["seconds"] = time.monotonic() - started
+    print(write_result("pretrained", figures))
+
+
+if __name__ == "__main__":
+    main()

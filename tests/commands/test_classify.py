@@ -1,0 +1,127 @@
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from sentneuron.cli import main
+from sentneuron.core.config import ClassifyConfig, ReadConfig
+from sentneuron.core.transfer import classify as engine_module
+from sentneuron.core.transfer.classify import ClassifyReport
+
+REPORT = ClassifyReport(
+    model="classifier.pt",
+    data="reviews.csv",
+    rows=10,
+    without_text=1,
+    predictions={"1": 6, "0": 3},
+    scores={
+        "rows": 9,
+        "accuracy": 0.75,
+        "f1": 0.8,
+        "auc": 0.9,
+        "majority_share": 0.6,
+        "confusion": [[3, 1], [2, 3]],
+        "classes": ["0", "[/b]"],
+    },
+    outputs=[Path("reviews.classified.csv")],
+    result=None,
+)
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """Replace the engine; holds the configurations it was given and its report."""
+    state = SimpleNamespace(configs=[], report=REPORT)
+
+    def classify(config, *, stdout, progress, announce):
+        state.configs.append(config)
+        announce("classifying reviews.csv with classifier.pt")
+        progress(1, 2)
+        if stdout is not None and config.text is not None:
+            stdout.write(b"text,prediction\n")
+        return state.report
+
+    monkeypatch.setattr(engine_module, "classify", classify)
+    return state
+
+
+def test_every_default_is_that_of_the_configuration(engine):
+    assert main(["classify"]) == 0
+    assert engine.configs == [ClassifyConfig()]
+
+
+def test_every_option_reaches_the_configuration(engine):
+    words = "in.csv --model m.pt --neurons 5 --neutral 0.4,0.6 -o out.jsonl --format jsonl --text-key body "
+    words += "--label-key stars --encoding latin-1 --device cpu"
+    assert main(["classify", *words.split()]) == 0
+    assert main(["classify", "--text", "so good", "--load_model", "n.pt"]) == 0
+    assert engine.configs == [
+        ClassifyConfig(
+            data="in.csv",
+            model="m.pt",
+            neurons=5,
+            neutral=(0.4, 0.6),
+            output=Path("out.jsonl"),
+            output_format="jsonl",
+            read=ReadConfig(encoding="latin-1", text_key="body", label_key="stars"),
+            device="cpu",
+        ),
+        ClassifyConfig(text="so good", model="n.pt"),
+    ]
+
+
+def test_the_first_line_says_which_model_and_data(engine, capsys):
+    main(["classify", "reviews.csv"])
+    assert capsys.readouterr().err.splitlines()[0] == "classifying reviews.csv with classifier.pt"
+
+
+def test_counts_scores_and_the_confusion_are_shown_on_stderr(engine, capsys):
+    main(["classify", "reviews.csv"])
+    shown = capsys.readouterr()
+    rows = [line.split() for line in shown.err.splitlines()]
+    assert ["1", "6", "60.0%"] in rows
+    assert ["(no", "text)", "1", "10.0%"] in rows
+    assert ["accuracy", "75.00%"] in rows
+    assert ["[/b]", "2", "3"] in rows
+    assert ["wrote", "reviews.classified.csv"] in rows
+    assert shown.out == ""
+
+
+def test_one_text_gives_its_row_on_stdout_and_no_table(engine, capsysbinary):
+    engine.report = ClassifyReport(
+        model="m", data="the text given", rows=1, without_text=0, predictions={"1": 1}, scores=None, outputs=[],
+        result={"text": "good", "prediction": "1"},
+    )  # fmt: skip
+    assert main(["classify", "--text", "good"]) == 0
+    shown = capsysbinary.readouterr()
+    assert shown.out == b"text,prediction\n"
+    assert len(shown.err.splitlines()) == 1
+    assert main(["classify", "--text", "good", "--json"]) == 0
+    assert json.loads(capsysbinary.readouterr().out)["result"] == {"text": "good", "prediction": "1"}
+
+
+def test_json_and_rows_do_not_share_stdout(engine, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert main(["classify", "-", "--json"]) == 2
+    assert main(["classify", "a.csv", "-o", "-", "--json"]) == 2
+    assert main(["classify", "-", "-o", "out.csv", "--json"]) == 0
+    assert [config.output for config in engine.configs] == [Path("out.csv")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--neutral", "0.4"],
+        ["--neutral", "a,b"],
+        ["--neutral", "0.6,0.4"],
+        ["--neutral", "-0.1,0.4"],
+        ["--neutral", "nan,0.4"],
+        ["--format", "docx"],
+        ["--text", "and data"],
+    ],
+)
+def test_wrong_values_are_wrong_usage(engine, words):
+    assert main(["classify", "a.csv", *words]) == 2
+    assert engine.configs == []
