@@ -1,4 +1,4 @@
-"""What every benchmark states: the machine, the versions, the median and the spread; and how two things are compared."""
+"""What every benchmark states (machine, versions, median and spread), and how two things are compared."""
 
 import json
 import os

@@ -1,10 +1,10 @@
-"""Make the model that ships, and measure it: from a trained model.pt to `sentneuron/pretrained/` and the figures of its card.
+"""Make the model that ships and measure it: from a trained model.pt to `sentneuron/pretrained/` and its card's figures.
 
     python benchmarks/pretrained.py model.pt --imdb 6000
 
-Takes the features of SST and of labelled IMDB training texts once, with both poolings; fits the probe of `transfer` on each;
-ships the pooling that is better on SST's validation part, in half precision. TF-IDF with logistic regression, and VADER where it
-is installed, are run on the same texts. Reads the data sets as the commands do (SENTNEURON_DATA).
+Takes the features of SST and of labelled IMDB training texts once, with both poolings; fits the probe of `transfer` on
+each; ships the pooling that is better on SST's validation part, in half precision. TF-IDF with logistic regression, and
+VADER where it is installed, are run on the same texts. Reads the data sets as the commands do (SENTNEURON_DATA).
 """
 
 import argparse
@@ -99,7 +99,8 @@ def baselines(parts: Parts, classes: list[str]) -> dict[str, float]:
     scores = {"tfidf_logistic_regression": best[1]}
     rule = vader()
     if rule is not None:
-        scores["vader"] = float(np.mean([(rule(text) >= 0) == (y == 1) for text, y in zip(texts["test"], truth["test"])]))
+        called = np.array([rule(text) >= 0 for text in texts["test"]])
+        scores["vader"] = float((called == (truth["test"] == 1)).mean())
     return scores
 
 

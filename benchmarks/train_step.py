@@ -1,8 +1,8 @@
-"""Bytes per second of a training step on the CPU: the window kernel against plain eager autograd, beside a square product.
+"""Bytes per second of a training step on the CPU: the window kernel against plain eager autograd, and a square product.
 
     python benchmarks/train_step.py --nhid 512 --rounds 7
 
-Refuses to time kernels that do not agree on loss and gradients. Runs are interleaved in one process; the ratio is what to trust.
+Refuses to time kernels that do not agree on loss and gradients. Runs are interleaved in one process; trust the ratio.
 """
 
 import argparse

@@ -11,7 +11,7 @@ WORDS = {
     1: ("wonderful", "a joy", "brilliant", "I loved it", "moving and funny", "great"),
     0: ("awful", "a bore", "stupid", "I hated it", "dull and long", "terrible"),
 }
-FRAMES = ("The film was {}.", "Well, {}, from start to end!", "My aunt says: {}", "{}. Nothing to add.", "It is {} & {}.")
+FRAMES = ("The film was {}.", "Well, {}, from start to end!", "My aunt says: {}", "{}. Enough.", "It is {} & {}.")
 
 
 def make_reviews(count: int, *, seed: int) -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""Every `sentneuron` command in README.md and docs/ runs, in the order it is written, and names no option that is not there."""
+"""Every `sentneuron` command in README.md and docs/ runs, in the order in which it is written."""
 
 import re
 import shlex

@@ -1,6 +1,7 @@
 """Which neuron is shown and pinned: its number, the cell value that saturates its colour, and its sign.
 
-A classifier's neurons carry a sign, the side of the cell value that speaks for the later of its classes ("positive").
+A classifier's neurons carry a sign, the side of the cell value that speaks for the later of its classes ("positive") in
+the regression on all neurons.
 A plain language model knows neither neuron nor sign: the neuron is named by the user, and its sign is that of the
 cell value.
 """
@@ -42,11 +43,8 @@ def choose_neuron(classifier: dict[str, Any] | None, num_units: int, *, requeste
         return None if requested is None else ShownNeuron(index=requested)
     heaviest = classifier["neurons"]
     index = int(heaviest["indices"][0]) if requested is None else requested
-    if index in heaviest["indices"]:
-        place = heaviest["indices"].index(index)
-        scale, weights = float(heaviest["scale"][place]), heaviest["weight"][:, place]
-    else:
-        scale, weights = 1.0, classifier["all"]["weight"][:, index]
+    scale = float(heaviest["scale"][heaviest["indices"].index(index)]) if index in heaviest["indices"] else 1.0
+    weights = classifier["all"]["weight"][:, index]  # the regression on a few may leave the heaviest of all unused
     is_binary = len(weights) == 1
     weight = float(weights[0 if is_binary else 1])
     if weight == 0:

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 __all__ = ["mlstm"]
 
 CHUNK = 16
-"""Steps whose gradients are multiplied together: all at once was unstable in time on a CPU, one has too small products."""
+"""Steps whose gradients are multiplied together: all at once is unstable in time on a CPU, one makes small products."""
 
 
 class _Mlstm(Function):

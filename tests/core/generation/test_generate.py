@@ -32,7 +32,7 @@ def classifier(language_model: SavedModel) -> SavedModel:
     regressions: dict[str, Any] = {
         "classes": ["negative", "positive"],
         "pooling": "mean",
-        "all": {"weight": torch.ones(1, 8), "bias": torch.zeros(1), "C": 1.0},
+        "all": {"weight": torch.full((1, 8), -1.0), "bias": torch.zeros(1), "C": 1.0},
         "neurons": {
             "indices": [3],
             "weight": torch.tensor([[-2.0]]),

@@ -13,8 +13,8 @@ def classifier(weight: float = -2.0, classes: tuple[str, ...] = ("negative", "po
     rows = 1 if len(classes) == 2 else len(classes)
     full = torch.zeros(rows, 8)
     full[-1, 6] = -0.3
-    second = torch.zeros(rows, 2)
-    second[0 if rows == 1 else 1] = torch.tensor([weight, 1.0])
+    full[0 if rows == 1 else 1, [3, 5]] = torch.tensor([weight, 1.0])
+    second = torch.zeros(rows, 2)  # the regression on a few may leave the heaviest of all unused
     return {
         "classes": list(classes),
         "pooling": "last",
