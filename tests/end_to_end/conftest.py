@@ -15,11 +15,11 @@ FRAMES = ("The film was {}.", "Well, {}, from start to end!", "My aunt says: {}"
 
 
 def make_reviews(count: int, *, seed: int) -> list[tuple[int, str]]:
-    """Labelled sentences; the label can be read off their words."""
+    """Labelled sentences, as many of each; the label can be read off their words."""
     draw = random.Random(seed)
     reviews = []
-    for _ in range(count):
-        label = draw.randrange(2)
+    for number in range(count):
+        label = number % 2
         text = " ".join(
             draw.choice(FRAMES).format(draw.choice(WORDS[label]), draw.choice(WORDS[label]))
             for _ in range(draw.randint(1, 4))
@@ -44,7 +44,7 @@ def world(tmp_path, monkeypatch) -> Path:
     small = {"NHID": 32, "BATCH_SIZE": 16, "SEQ_LENGTH": 32, "MAX_STEPS": 300, "LOG_INTERVAL": 100, "LR": 0.05}
     for name, value in small.items():
         monkeypatch.setenv(f"SENTNEURON_TRAIN_{name}", str(value))
-    for seed, (part, count) in enumerate([("train", 700), ("val", 100), ("test", 60)]):
+    for seed, (part, count) in enumerate([("train", 700), ("val", 100), ("test", 200)]):
         write_csv(data / "sst" / f"{part}.csv", make_reviews(count, seed=seed))
     write_csv(folder / "data.csv", make_reviews(30, seed=7), header=("label", "text"))
     with open(folder / "reviews.json", "w", encoding="utf-8") as file:

@@ -31,8 +31,12 @@ def test_the_five_commands_work_one_after_another(world, capsys):
     made = {path.name for path in (world / "model_transfer").iterdir()}
     assert {"classifier.pt", "results.json", "predictions.csv", "weights.png", "features_train.npz"} <= made
     assert sum(name.startswith("neuron_") for name in made) == 2
-    assert json.loads((world / "model_transfer" / "results.json").read_text())["sentiment_neuron"] is not None
-    assert results
+    assert json.loads((world / "model_transfer" / "results.json").read_text()) == {
+        name: value for name, value in results.items() if name not in ("output", "files")
+    }
+    test = results["all_neurons"]["test"]
+    assert test["majority_share"] < 0.55
+    assert test["accuracy"] > 0.62  # of 200 texts: chance gets there once in 3,000 times
 
     assert main(["classify", "data.csv"]) == 0
     said = capsys.readouterr()
@@ -44,8 +48,6 @@ def test_the_five_commands_work_one_after_another(world, capsys):
     probabilities = np.load("data.probs.npy")
     assert probabilities.dtype == np.float32
     assert probabilities.tolist() == pytest.approx([float(row["probability"]) for row in found], abs=1e-6)
-    right = sum(row["prediction"] == row["label"] for row in found)
-    assert right / len(found) > 0.8  # words and labels go together here, so that even 300 steps tell them apart
 
     assert main(["generate", "--heatmap", "--text", "I loved it, I hated it."]) == 0
     shown = capsys.readouterr()

@@ -41,6 +41,8 @@ def open_corpus(
     Raises:
         SentneuronError: the input is not there or cannot be used.
     """
+    if data == "-":
+        raise UsageError("train cannot go on from stdin", hint="run 'sentneuron shard - -o text.shards' first")
     if (Path(data) / manifest.NAME).exists():
         return open_shards(Path(data))
     if is_dataset(data):

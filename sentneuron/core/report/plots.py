@@ -59,8 +59,7 @@ def plot_weights(path: Path, weight: NDArray[np.floating], neurons: Sequence[int
             colour, name = (RED, f"sentiment neuron {neuron}") if place == 0 else (BLUE, "the next heaviest")
             axes.vlines(neuron, 0, summed[neuron], color=colour, linewidth=2)
             axes.plot(neuron, summed[neuron], "o", color=colour, markersize=7, label=name if place < 2 else None)
-            if place < MAX_NAMED:
-                _name_point(axes, neuron, float(summed[neuron]))
+        _name_points(axes, neurons[:MAX_NAMED], summed)
         axes.legend(
             loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, borderaxespad=0.2, handletextpad=0.1
         )
@@ -105,13 +104,18 @@ def plot_neuron(
         axes.legend(title="label (texts)", loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize="small")
 
 
-def _name_point(axes: Axes, neuron: int, weight: float) -> None:
-    """Write a neuron's number beyond its point."""
-    axes.annotate(
-        str(neuron),
-        (neuron, weight),
-        xytext=(0, 6 if weight >= 0 else -6),
-        textcoords="offset points",
-        ha="center",
-        va="bottom" if weight >= 0 else "top",
-    )
+def _name_points(axes: Axes, neurons: Sequence[int], weight: NDArray[np.floating]) -> None:
+    """Write each neuron's number beyond its point; close neighbours on one side turn away from each other."""
+    for neuron in neurons:
+        is_up = weight[neuron] >= 0
+        near = [
+            other for other in neurons if 0 < abs(other - neuron) < 0.05 * len(weight) and (weight[other] >= 0) == is_up
+        ]
+        axes.annotate(
+            str(neuron),
+            (neuron, weight[neuron]),
+            xytext=(0, 6 if is_up else -6),
+            textcoords="offset points",
+            ha="center" if not near else "right" if neuron < min(near) else "left",
+            va="bottom" if is_up else "top",
+        )

@@ -66,6 +66,7 @@ def transfer(
     features = _featurize_parts(config, saved.model, runner, data, output, progress, announce)
     featurized = time.monotonic()
 
+    announce(f"fitting regressions on {num_units:,} neurons, and on the heaviest {config.neurons}")
     everything = list(range(num_units))
     all_probe = _fit(features, everything, data, config.seed)
     neurons = heaviest_neurons(all_probe.weight, config.neurons)

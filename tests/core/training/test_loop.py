@@ -292,6 +292,11 @@ def test_too_little_text_is_an_error_with_the_numbers(config):
         loop.train(replace(config, batch_size=4000))
 
 
+def test_stdin_is_to_be_sharded_first(config):
+    with pytest.raises(UsageError, match="shard - -o"):
+        loop.train(replace(config, data="-"))
+
+
 def test_train_without_data_takes_the_only_shard_folder(config, shards, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"no \*\.shards folder here"):

@@ -1,0 +1,125 @@
+"""`sentneuron train`: options reach the engine as one configuration, and its report is shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sentneuron.cli import main
+from sentneuron.core.config import ModelConfig, TrainConfig
+from sentneuron.core.training import loop
+from sentneuron.core.training.report import TrainReport
+
+REPORT = TrainReport(
+    save=Path("model.pt"),
+    steps=30,
+    epochs=0.5,
+    bytes=7680,
+    tail_bytes=12,
+    bits_per_byte=2.25,
+    valid_bits_per_byte=2.5,
+    test_bits_per_byte=None,
+    seconds=60.0,
+    was_finished=False,
+)
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """Replace the engine; holds the configurations that it was given."""
+    configs = []
+
+    def train(config, *, progress, announce):
+        configs.append(config)
+        progress(64, 128, "2.250 bits/byte")
+        announce("data: reviews.shards")
+        return REPORT
+
+    monkeypatch.setattr(loop, "train", train)
+    return configs
+
+
+def test_every_default_is_that_of_the_configuration(engine):
+    assert main(["train"]) == 0
+    assert engine == [TrainConfig()]
+
+
+def test_every_option_reaches_the_configuration(engine):
+    words = (
+        "train imdb --valid v.csv --test t.csv --split 10,2,1 --model GRU --nhid 32 --emsize 16 --nlayers 2 "
+        "--dropout 0.25 --no-weight-norm --optim SGD --lr 0.01 --warmup 7 --clip 2 --epochs 3 --max-steps 9 "
+        "--max-bytes 99 --max-hours 1.5 --batch-size 4 --seq-length 8 --persist-state document --save x.pt "
+        "--save-every 30s --resume never --log-interval 5 --eval-every 6 --kernel reference --device cpu --seed 11"
+    )
+    assert main(words.split()) == 0
+    assert engine == [
+        TrainConfig(
+            data="imdb",
+            valid="v.csv",
+            test="t.csv",
+            split=(10, 2, 1),
+            model=ModelConfig(model="GRU", nhid=32, emsize=16, nlayers=2, dropout=0.25, weight_norm=False),
+            optim="SGD",
+            lr=0.01,
+            warmup=7,
+            clip=2,
+            epochs=3,
+            max_steps=9,
+            max_bytes=99,
+            max_hours=1.5,
+            batch_size=4,
+            seq_length=8,
+            persist_state="document",
+            save=Path("x.pt"),
+            save_every="30s",
+            resume="never",
+            log_interval=5,
+            eval_every=6,
+            kernel="reference",
+            device="cpu",
+            seed=11,
+        )
+    ]
+
+
+def test_a_tied_decoder_is_an_option(engine):
+    assert main(["train", "--tied", "--emsize", "32", "--nhid", "32"]) == 0
+    assert engine[0].model.tied
+
+
+def test_the_predecessors_names_are_understood(engine):
+    assert main(["train", "--batch_size", "4", "--seq_length", "16"]) == 0
+    assert (engine[0].batch_size, engine[0].seq_length) == (4, 16)
+
+
+def test_the_report_is_a_table_on_stderr_and_an_object_on_stdout(engine, capsys):
+    assert main(["train", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["valid_bits_per_byte"] == 2.5
+    assert json.loads(said.out)["save"] == "model.pt"
+    assert "2.5000" in said.err
+    assert "128 bytes/s" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--lr 0", "--lr is 0"),
+        ("--lr nan", "--lr is nan"),
+        ("--nhid -1", "--nhid is -1"),
+        ("--dropout 1", "--dropout is 1"),
+        ("--warmup -1", "--warmup is -1"),
+        ("--save-every soon", "--save-every is 'soon'"),
+        ("--save-every 0m", "--save-every is 0"),
+        ("--save-every 0", "--save-every is 0"),
+        ("--split 1,x", "--split is '1,x'"),
+        ("--model Transformer", "Transformer"),
+        ("--seq-length 0", "--seq-length is 0"),
+    ],
+)
+def test_values_that_make_no_sense_are_wrong_usage_in_one_line(engine, capsys, words, message):
+    assert main(["train", *words.split()]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert engine == []
