@@ -49,7 +49,7 @@ def show_version(value: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback()
+@app.callback(epilog="An option can also come from SENTNEURON_<COMMAND>_<OPTION>, or from a file: --config FILE.toml.")
 def sentneuron(
     version: Annotated[
         bool,

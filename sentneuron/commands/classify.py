@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sentneuron.commands.options import Config, Debug, Device, Encoding, Json, LabelKey, Quiet, TextKey, Verbose
+from sentneuron.commands.options import Config, Debug, Device, Encoding, Json, LabelKey, Quiet, TextKey, Verbose, option
 from sentneuron.core.config import ClassifyConfig, OutputFormat, ReadConfig
 from sentneuron.core.errors import UsageError
 
@@ -19,24 +19,20 @@ def classify(
         str | None, typer.Argument(metavar="[DATA|-]", help="File, folder, data set, or - for stdin; default: sst.")
     ] = ClassifyConfig.data,
     config: Config = None,
-    text: Annotated[str | None, typer.Option(help="Classify this text; the row goes to stdout.")] = ClassifyConfig.text,
+    text: Annotated[str | None, option(help="Classify this text; the row goes to stdout.")] = ClassifyConfig.text,
     model: Annotated[
-        str | None, typer.Option(help="Classifier; default: model_transfer/classifier.pt, then the pretrained one.")
+        str | None, option(help="Classifier; default: model_transfer/classifier.pt, then the pretrained one.")
     ] = ClassifyConfig.model,
     neurons: Annotated[
-        int | None, typer.Option(help="Decide by the second regression, on this many neurons.")
+        int | None, option(help="Decide by the second regression, on this many neurons.")
     ] = ClassifyConfig.neurons,
-    neutral: Annotated[
-        str | None, typer.Option(metavar="LO,HI", help="Call probabilities from LO to HI neutral.")
-    ] = None,
+    neutral: Annotated[str | None, option(metavar="LO,HI", help="Call probabilities from LO to HI neutral.")] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="The one file to write; default: DATA.classified.csv here."
-        ),
+        option("--output", "-o", metavar="FILE", help="The one file to write; default: DATA.classified.csv here."),
     ] = ClassifyConfig.output,
     format: Annotated[
-        OutputFormat | None, typer.Option("--format", help="Format of the output; default: the input's.")
+        OutputFormat | None, option("--format", help="Format of the output; default: the input's.")
     ] = ClassifyConfig.output_format,
     text_key: TextKey = ReadConfig.text_key,
     label_key: LabelKey = ReadConfig.label_key,
@@ -47,7 +43,7 @@ def classify(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Add a prediction, its probability and the sentiment neuron's value to each text."""
+    """Add a prediction and its probability to each text."""
     from sentneuron.commands.console import Console
 
     console = Console(quiet, verbose, json)
@@ -95,7 +91,7 @@ def show(console: Any, report: "ClassifyReport") -> None:
         ]
         if report.without_text:
             counts.append(("(no text)", f"{report.without_text:,}", f"{report.without_text / report.rows:.1%}"))
-        console.table(f"{report.rows:,} rows", counts, ("prediction", "rows", "share"))
+        console.table("1 row" if report.rows == 1 else f"{report.rows:,} rows", counts, ("prediction", "rows", "share"))
     elif report.without_text:
         console.warn("the text is empty: no prediction")
     if report.scores is not None:

@@ -4,9 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from sentneuron.commands.options import Config, Debug, Device, Json, Quiet, Seed, Verbose
+from sentneuron.commands.options import Config, Debug, Device, Json, Quiet, Seed, Verbose, option
 from sentneuron.core.config import GenerateConfig
 from sentneuron.core.errors import UsageError
 
@@ -20,34 +18,34 @@ HEATMAP_STEM = Path("generated")
 
 def generate(
     config: Config = None,
-    text: Annotated[str, typer.Option(help="Text to continue, or to analyse.")] = GenerateConfig.text,
+    text: Annotated[str, option(help="Text to continue, or to analyse.")] = GenerateConfig.text,
     gen_length: Annotated[
-        int | None, typer.Option(help="Bytes to generate after the text; default: 200, none with --heatmap alone.")
+        int | None, option(help="Bytes to generate after the text; default: 200, none with --heatmap alone.")
     ] = GenerateConfig.gen_length,
     temperature: Annotated[
-        float, typer.Option(help="Below 1 safer, above 1 wilder; 0 takes the likeliest byte.")
+        float, option(help="Below 1 safer, above 1 wilder; 0 takes the likeliest byte.")
     ] = GenerateConfig.temperature,
-    top_k: Annotated[int | None, typer.Option(help="Choose among the k likeliest bytes.")] = GenerateConfig.top_k,
+    top_k: Annotated[int | None, option(help="Choose among the k likeliest bytes.")] = GenerateConfig.top_k,
     top_p: Annotated[
-        float | None, typer.Option(help="Choose among the likeliest bytes that hold this probability together.")
+        float | None, option(help="Choose among the likeliest bytes that hold this probability together.")
     ] = GenerateConfig.top_p,
-    num_samples: Annotated[int, typer.Option("--num-samples", "-n", help="Samples.")] = GenerateConfig.num_samples,
+    num_samples: Annotated[int, option("--num-samples", "-n", help="Samples.")] = GenerateConfig.num_samples,
     seed: Seed = GenerateConfig.seed,
     model: Annotated[
-        str | None, typer.Option(help="Model; default: model_transfer/classifier.pt here, else the pretrained one.")
+        str | None, option(help="Model; default: model_transfer/classifier.pt here, else the pretrained one.")
     ] = GenerateConfig.model,
     heatmap: Annotated[
-        bool, typer.Option("--heatmap", help="Colour each character by the neuron's value, here and in PNG and HTML.")
+        bool, option("--heatmap", help="Colour each character by the neuron's value, here and in PNG and HTML.")
     ] = GenerateConfig.heatmap,
     neuron: Annotated[
-        int | None, typer.Option(help="Neuron to show and to overwrite; default: the classifier's heaviest.")
+        int | None, option(help="Neuron to show and to overwrite; default: the classifier's heaviest.")
     ] = GenerateConfig.neuron,
     overwrite: Annotated[
-        str | None, typer.Option(help="Pin the neuron while generating: +1, -1, VALUE, or 2388=1,17=-0.5.")
+        str | None, option(help="Pin the neuron while generating: +1, -1, VALUE, or 2388=1,17=-0.5.")
     ] = GenerateConfig.overwrite,
-    negate: Annotated[bool, typer.Option("--negate", help="Flip the colours.")] = GenerateConfig.negate,
+    negate: Annotated[bool, option("--negate", help="Flip the colours.")] = GenerateConfig.negate,
     save: Annotated[
-        Path | None, typer.Option(help="File for the samples; .jsonl also holds the neuron's values.")
+        Path | None, option(help="File for the samples; .jsonl also holds the neuron's values.")
     ] = GenerateConfig.save,
     device: Device = GenerateConfig.device,
     quiet: Quiet = False,
@@ -55,7 +53,7 @@ def generate(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Continue a text byte by byte; --heatmap shows what the sentiment neuron makes of it."""
+    """Continue a text byte by byte, or colour it (--heatmap)."""
     from sentneuron.commands.console import Console
 
     console = Console(quiet, verbose, json)

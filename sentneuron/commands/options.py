@@ -5,6 +5,7 @@ key in the settings file follow from it. `--config` is read before the other opt
 """
 
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,9 @@ import typer
 
 from sentneuron.core.config import InputFormat
 from sentneuron.core.errors import DataError, InputNotFoundError, UsageError
+
+option = partial(typer.Option, show_envvar=False)
+"""An option of a command. `--help` does not repeat for each of them what its environment variable is called."""
 
 
 def load_settings(ctx: typer.Context, path: Path | None) -> Path | None:
@@ -73,22 +77,18 @@ def remember(ctx: typer.Context, param: typer.CallbackParam, value: bool) -> boo
 
 Config = Annotated[
     Path | None,
-    typer.Option(
-        "--config", metavar="FILE.toml", is_eager=True, callback=load_settings, help="Settings, a table a command."
-    ),
+    option("--config", metavar="FILE.toml", is_eager=True, callback=load_settings, help="Settings, a table a command."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what is decided on the way, too.")]
+Quiet = Annotated[bool, option("--quiet", "-q", help="Show warnings and errors only.")]
+Verbose = Annotated[bool, option("--verbose", "-v", help="Show what is decided on the way, too.")]
 Json = Annotated[
     bool,
-    typer.Option("--json", is_eager=True, callback=remember, help="Print the result as one JSON object on stdout."),
+    option("--json", is_eager=True, callback=remember, help="Print the result as one JSON object on stdout."),
 ]
-Debug = Annotated[
-    bool, typer.Option("--debug", is_eager=True, callback=remember, help="Show the traceback of an error.")
-]
-Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where the model runs.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
-Format = Annotated[InputFormat | None, typer.Option("--format", help="Format of the input; default: found by content.")]
-Encoding = Annotated[str, typer.Option("--encoding", help="Encoding of the input.")]
-TextKey = Annotated[str, typer.Option("--text-key", help="Column with the text.")]
-LabelKey = Annotated[str, typer.Option("--label-key", help="Column with the label; several are parted by commas.")]
+Debug = Annotated[bool, option("--debug", is_eager=True, callback=remember, help="Show the traceback of an error.")]
+Device = Annotated[str, option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where the model runs.")]
+Seed = Annotated[int, option("--seed", help="Seed of everything random.")]
+Format = Annotated[InputFormat | None, option("--format", help="Format of the input; default: found by content.")]
+Encoding = Annotated[str, option("--encoding", help="Encoding of the input.")]
+TextKey = Annotated[str, option("--text-key", help="Column with the text.")]
+LabelKey = Annotated[str, option("--label-key", help="Column with the label; several are parted by commas.")]

@@ -19,6 +19,7 @@ from sentneuron.commands.options import (
     Seed,
     TextKey,
     Verbose,
+    option,
 )
 from sentneuron.commands.parsing import parse_counts
 from sentneuron.core.config import LABEL_KEYS, TEXT_KEYS, ReadConfig, ShardConfig
@@ -36,29 +37,27 @@ def shard(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT", help="Files, folders, globs, or - for stdin.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder to make; default: the input's name with .shards, here."),
+        option("--output", "-o", help="Folder to make; default: the input's name with .shards, here."),
     ] = ShardConfig.output,
-    shards: Annotated[int, typer.Option(help="Shards in all splits together.")] = ShardConfig.shards,
-    split: Annotated[str, typer.Option(help="Proportions of train, valid and test.")] = ",".join(
-        map(str, ShardConfig.split)
-    ),
+    shards: Annotated[int, option(help="Shards in all splits together.")] = ShardConfig.shards,
+    split: Annotated[str, option(help="Proportions of train, valid and test.")] = ",".join(map(str, ShardConfig.split)),
     text_key: TextKey = ReadConfig.text_key,
     label_key: LabelKey = ReadConfig.label_key,
     format: Format = ReadConfig.format,
     encoding: Encoding = ReadConfig.encoding,
     keep_unicode: Annotated[
-        bool, typer.Option("--keep-unicode", help="Leave UTF-8 as it is instead of turning it into ASCII.")
+        bool, option("--keep-unicode", help="Leave UTF-8 as it is instead of turning it into ASCII.")
     ] = ShardConfig.keep_unicode,
-    dedup: Annotated[bool, typer.Option("--dedup", help="Keep one of exactly equal texts.")] = ShardConfig.dedup,
+    dedup: Annotated[bool, option("--dedup", help="Keep one of exactly equal texts.")] = ShardConfig.dedup,
     on_error: Annotated[
-        Literal["skip", "fail"], typer.Option(help="What to do with a record that cannot be read.")
+        Literal["skip", "fail"], option(help="What to do with a record that cannot be read.")
     ] = ShardConfig.on_error,
     max_bad: Annotated[
-        str, typer.Option(help="Largest share of malformed records, as 1% or 0.01.")
+        str, option(help="Largest share of malformed records, as 1% or 0.01.")
     ] = f"{ShardConfig.max_bad:.0%}",
     seed: Seed = ShardConfig.seed,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a shard folder made with other settings.")
+        bool, option("--force", help="Replace a shard folder made with other settings.")
     ] = ShardConfig.force,
     config: Config = None,
     quiet: Quiet = False,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from sentneuron.commands.options import Config, Debug, Device, Json, Quiet, Seed, Verbose
+from sentneuron.commands.options import Config, Debug, Device, Json, Quiet, Seed, Verbose, option
 from sentneuron.core.config import Cell, ModelConfig, PersistState, TrainConfig
 
 
@@ -14,40 +14,40 @@ def train(
         str | None, typer.Argument(help="Shard folder, text file, or imdb; default: the one *.shards folder here.")
     ] = None,
     config: Config = None,
-    valid: Annotated[str | None, typer.Option(help="Data to validate on; default: the valid shards.")] = None,
-    test: Annotated[str | None, typer.Option(help="Data for the figure at the end; default: the test shards.")] = None,
-    split: Annotated[str, typer.Option(help="Train, valid and test shards where DATA is text.")] = ",".join(
+    valid: Annotated[str | None, option(help="Data to validate on; default: the valid shards.")] = None,
+    test: Annotated[str | None, option(help="Data for the figure at the end; default: the test shards.")] = None,
+    split: Annotated[str, option(help="Train, valid and test shards where DATA is text.")] = ",".join(
         map(str, TrainConfig.split)
     ),
-    model: Annotated[Cell, typer.Option(help="Recurrent cell.")] = ModelConfig.model,
-    nhid: Annotated[int, typer.Option(help="Hidden units a layer.")] = ModelConfig.nhid,
-    emsize: Annotated[int, typer.Option(help="Numbers in a byte's embedding.")] = ModelConfig.emsize,
-    nlayers: Annotated[int, typer.Option(help="Recurrent layers.")] = ModelConfig.nlayers,
-    dropout: Annotated[float, typer.Option(help="Share of each layer's outputs dropped.")] = ModelConfig.dropout,
-    tied: Annotated[bool, typer.Option("--tied", help="Decoder shares the embedding.")] = ModelConfig.tied,
-    weight_norm: Annotated[bool, typer.Option(help="Weight norm on the recurrent layers.")] = ModelConfig.weight_norm,
-    optim: Annotated[Literal["Adam", "SGD"], typer.Option(help="Optimizer.")] = TrainConfig.optim,
-    lr: Annotated[float, typer.Option(help="Peak learning rate per 128 streams; at most 3e-3.")] = TrainConfig.lr,
-    warmup: Annotated[int, typer.Option(help="Steps of linear warm-up before the decay.")] = TrainConfig.warmup,
-    clip: Annotated[float, typer.Option(help="Largest norm of the gradient.")] = TrainConfig.clip,
-    epochs: Annotated[int, typer.Option(help="Passes over the text.")] = TrainConfig.epochs,
-    max_steps: Annotated[int | None, typer.Option(help="End after so many steps.")] = TrainConfig.max_steps,
-    max_bytes: Annotated[int | None, typer.Option(help="End after so many bytes.")] = TrainConfig.max_bytes,
-    max_hours: Annotated[float | None, typer.Option(help="Stop after so many hours.")] = TrainConfig.max_hours,
-    batch_size: Annotated[int, typer.Option(help="Streams.")] = TrainConfig.batch_size,
-    seq_length: Annotated[int, typer.Option(help="Bytes a stream a step.")] = TrainConfig.seq_length,
+    model: Annotated[Cell, option(help="Recurrent cell.")] = ModelConfig.model,
+    nhid: Annotated[int, option(help="Hidden units a layer.")] = ModelConfig.nhid,
+    emsize: Annotated[int, option(help="Numbers in a byte's embedding.")] = ModelConfig.emsize,
+    nlayers: Annotated[int, option(help="Recurrent layers.")] = ModelConfig.nlayers,
+    dropout: Annotated[float, option(help="Share of each layer's outputs dropped.")] = ModelConfig.dropout,
+    tied: Annotated[bool, option("--tied", help="Decoder shares the embedding.")] = ModelConfig.tied,
+    weight_norm: Annotated[bool, option(help="Weight norm on the recurrent layers.")] = ModelConfig.weight_norm,
+    optim: Annotated[Literal["Adam", "SGD"], option(help="Optimizer.")] = TrainConfig.optim,
+    lr: Annotated[float, option(help="Peak learning rate per 128 streams; at most 3e-3.")] = TrainConfig.lr,
+    warmup: Annotated[int, option(help="Steps of linear warm-up before the decay.")] = TrainConfig.warmup,
+    clip: Annotated[float, option(help="Largest norm of the gradient.")] = TrainConfig.clip,
+    epochs: Annotated[int, option(help="Passes over the text.")] = TrainConfig.epochs,
+    max_steps: Annotated[int | None, option(help="End after so many steps.")] = TrainConfig.max_steps,
+    max_bytes: Annotated[int | None, option(help="End after so many bytes.")] = TrainConfig.max_bytes,
+    max_hours: Annotated[float | None, option(help="Stop after so many hours.")] = TrainConfig.max_hours,
+    batch_size: Annotated[int, option(help="Streams.")] = TrainConfig.batch_size,
+    seq_length: Annotated[int, option(help="Bytes a stream a step.")] = TrainConfig.seq_length,
     persist_state: Annotated[
-        PersistState, typer.Option(help="State is reset at each shard, each document, or never (always).")
+        PersistState, option(help="State is reset at each shard, each document, or never (always).")
     ] = TrainConfig.persist_state,
-    save: Annotated[Path, typer.Option(help="Model file to write.")] = TrainConfig.save,
-    save_every: Annotated[str, typer.Option(help="Time between saves (10m), or steps (500).")] = TrainConfig.save_every,
-    resume: Annotated[str, typer.Option(metavar="auto|never|PATH", help="Go on, or start over.")] = TrainConfig.resume,
-    log_interval: Annotated[int, typer.Option(help="Steps between log lines.")] = TrainConfig.log_interval,
+    save: Annotated[Path, option(help="Model file to write.")] = TrainConfig.save,
+    save_every: Annotated[str, option(help="Time between saves (10m), or steps (500).")] = TrainConfig.save_every,
+    resume: Annotated[str, option(metavar="auto|never|PATH", help="Go on, or start over.")] = TrainConfig.resume,
+    log_interval: Annotated[int, option(help="Steps between log lines.")] = TrainConfig.log_interval,
     eval_every: Annotated[
-        int | None, typer.Option(help="Steps between validations; default: with each save.")
+        int | None, option(help="Steps between validations; default: with each save.")
     ] = TrainConfig.eval_every,
     kernel: Annotated[
-        Literal["auto", "reference", "sequence"], typer.Option(help="Implementation of the recurrence.")
+        Literal["auto", "reference", "sequence"], option(help="Implementation of the recurrence.")
     ] = TrainConfig.kernel,
     device: Device = TrainConfig.device,
     seed: Seed = TrainConfig.seed,
@@ -56,7 +56,7 @@ def train(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train a byte-level language model; run it again to go on where it stopped."""
+    """Train a byte-level language model, or go on with a run."""
     from sentneuron.commands.console import Console
     from sentneuron.commands.parsing import parse_counts
 

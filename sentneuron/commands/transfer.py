@@ -17,6 +17,7 @@ from sentneuron.commands.options import (
     Seed,
     TextKey,
     Verbose,
+    option,
 )
 from sentneuron.core.config import Pooling, ReadConfig, TransferConfig
 
@@ -28,28 +29,28 @@ def transfer(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Model file to take features from.")],
     config: Config = None,
     data: Annotated[
-        str, typer.Option(help="sst, imdb, a folder with train, val and test files, or one labelled file.")
+        str, option(help="sst, imdb, a folder with train, val and test files, or one labelled file.")
     ] = TransferConfig.data,
-    train: Annotated[str | None, typer.Option(help="Training file; instead of --data.")] = TransferConfig.train,
-    valid: Annotated[str | None, typer.Option(help="Validation file.")] = TransferConfig.valid,
-    test: Annotated[str | None, typer.Option(help="Test file.")] = TransferConfig.test,
-    neurons: Annotated[int, typer.Option(help="Neurons of the second regression.")] = TransferConfig.neurons,
+    train: Annotated[str | None, option(help="Training file; instead of --data.")] = TransferConfig.train,
+    valid: Annotated[str | None, option(help="Validation file.")] = TransferConfig.valid,
+    test: Annotated[str | None, option(help="Test file.")] = TransferConfig.test,
+    neurons: Annotated[int, option(help="Neurons of the second regression.")] = TransferConfig.neurons,
     pooling: Annotated[
-        Pooling, typer.Option(help="Features: the final cell state, or its mean over the text.")
+        Pooling, option(help="Features: the final cell state, or its mean over the text.")
     ] = TransferConfig.pooling,
     binarize: Annotated[
         bool | None,
-        typer.Option(help="Turn stars into two classes; default: where labels look like stars."),
+        option(help="Turn stars into two classes; default: where labels look like stars."),
     ] = TransferConfig.binarize,
     use_cached: Annotated[
-        bool, typer.Option("--use-cached", help="Take features from the output folder where they fit.")
+        bool, option("--use-cached", help="Take features from the output folder where they fit.")
     ] = TransferConfig.use_cached,
     write_results: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write results.json there as well.")
+        Path | None, option(metavar="FILE", help="Write results.json there as well.")
     ] = TransferConfig.write_results,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder to write; default: MODEL_transfer here."),
+        option("--output", "-o", metavar="DIR", help="Folder to write; default: MODEL_transfer here."),
     ] = TransferConfig.output,
     text_key: TextKey = ReadConfig.text_key,
     label_key: LabelKey = ReadConfig.label_key,

@@ -58,7 +58,7 @@ def run_python(code, **environment):
 
 def test_help_names_the_five_commands_in_their_order(capsys):
     assert main(["--help"]) == 0
-    listed = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+    listed = capsys.readouterr().out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     assert [line.split()[0] for line in listed if line[2:3].strip()] == COMMANDS
 
 
