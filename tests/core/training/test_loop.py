@@ -1,6 +1,5 @@
 """The training run: it learns, stops, goes on to the bit, and refuses what belongs to another run."""
 
-import json
 import os
 import signal
 from dataclasses import replace
@@ -308,9 +307,19 @@ def test_train_without_data_takes_the_only_shard_folder(config, shards, tmp_path
         loop.train(replace(config, data=None))
 
 
+def first_and_last_bits(save: Path) -> tuple[float, float]:
+    bits = [line["bits_per_byte"] for line in read_lines(save.with_suffix(".log.jsonl")) if "learning_rate" in line]
+    return bits[0], bits[-1]
+
+
 @pytest.mark.parametrize("cell", ["LSTM", "GRU", "RNNTanh", "RNNReLU"])
 def test_every_cell_trains(config, cell):
     loop.train(replace(config, model=replace(config.model, model=cell), lr=0.02))
-    log = config.save.with_suffix(".log.jsonl").read_text().splitlines()
-    bits = [json.loads(line)["bits_per_byte"] for line in log if 'bits_per_byte":' in line and "learning" in line]
-    assert bits[-1] < bits[0]
+    first, last = first_and_last_bits(config.save)
+    assert last < first
+
+
+def test_plain_gradient_descent_trains(config):
+    loop.train(replace(config, optim="SGD", lr=0.1))
+    first, last = first_and_last_bits(config.save)
+    assert last < first
