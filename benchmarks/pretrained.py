@@ -139,6 +139,8 @@ def main() -> None:
     print("SST", figures["sst"], flush=True)
     pooling = max(POOLINGS, key=lambda name: figures["sst"][name]["valid"])
     report = ship(args.model, pooling, args.model.parent / "pretrained_transfer")
+    for probe in ("all_neurons", "neurons"):
+        del report.results[probe]["weights"]  # they are in the file itself
     figures["shipped"] = {"pooling": pooling, "file_bytes": PRETRAINED.stat().st_size, "results": report.results}
     imdb = load_labelled(TransferConfig(model="", data="imdb"), saved.rule)
     picked = take(imdb.parts["train"], args.imdb)
