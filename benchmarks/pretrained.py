@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sentneuron.core.config import TransferConfig
 from sentneuron.core.data.labelled import Example, load_labelled
-from sentneuron.core.model.checkpoint import SavedModel, load_model, save_model
+from sentneuron.core.model.checkpoint import load_model, save_model
 from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer.features import sweep
@@ -57,6 +56,7 @@ def take(examples: list[Example], count: int) -> list[Example]:
 
 
 def truth_of(examples: list[Example], classes: list[str]) -> NDArray[np.int64]:
+    """Return the examples' class numbers."""
     return np.array([classes.index(example.label) for example in examples])
 
 
@@ -81,9 +81,8 @@ def probe_scores(runner: Runner, parts: Parts, classes: list[str]) -> dict[str, 
 
 
 def accuracy(probabilities: NDArray[Any], truth: NDArray[np.int64]) -> float:
-    """Share of texts whose likelier class is the true one."""
-    values = probabilities if probabilities.ndim == 1 else probabilities[:, -1]
-    return float(((values > 0.5) == (truth == 1)).mean())
+    """Share of texts whose likeliest class is the true one."""
+    return float((probabilities.argmax(axis=1) == truth).mean())
 
 
 def baselines(parts: Parts, classes: list[str]) -> dict[str, float]:
@@ -117,9 +116,7 @@ def vader() -> Callable[[str], float] | None:
 def ship(model: Path, pooling: str, folder: Path) -> TransferReport:
     """Run `transfer` with the chosen pooling, and write its classifier in half precision."""
     report = transfer(TransferConfig(model=str(model), pooling=pooling, neurons=5, output=folder))
-    saved: SavedModel = load_model(folder / "classifier.pt")
-    settings = {"data": "imdb"} | dict(saved.training.get("settings", {}))
-    save_model(PRETRAINED, replace(saved, training={**saved.training, "settings": settings}), half=True)
+    save_model(PRETRAINED, load_model(folder / "classifier.pt"), half=True)
     return report
 
 

@@ -42,7 +42,7 @@ def open_corpus(
         SentneuronError: the input is not there or cannot be used.
     """
     if data == "-":
-        raise UsageError("train cannot go on from stdin", hint="run 'sentneuron shard - -o text.shards' first")
+        raise UsageError("train cannot read stdin", hint="run 'sentneuron shard - -o text.shards' first")
     if (Path(data) / manifest.NAME).exists():
         return open_shards(Path(data))
     if is_dataset(data):

@@ -94,7 +94,7 @@ class _Trainer:
         """Train to the end, the time limit or a signal; raises as `train`."""
         run, config = self.run_state, self.config
         if run.is_finished:
-            self.announce(f"{config.save}: this run finished at step {run.step:,}; --resume never starts over")
+            self.announce(f"{config.save}: this run finished at step {run.step:,}; give --resume never to start over")
             return self._report(was_finished=True)
         self._introduce()
         journal = Journal(config.save.with_suffix(".log.jsonl"), step=run.step)
@@ -102,13 +102,13 @@ class _Trainer:
         with StopRequest() as stop:
             self._steps(journal, stop)
             if stop.received is not None:
-                self._save(journal)
+                self._save()
                 message = f"stopped by {stop.received.name} after step {run.step:,}, saved {resume_path(config.save)}"
                 kind = InterruptedRunError if stop.received.name == "SIGINT" else StoppedError
                 raise kind(message, hint="run again to go on")
         run.is_finished = run.step >= self.schedule.num_steps
         self._validate(journal)
-        self._save(journal)
+        self._save()
         return self._report(was_finished=False)
 
     def _steps(self, journal: Journal, stop: StopRequest) -> None:
@@ -133,7 +133,7 @@ class _Trainer:
                 if is_eval:
                     self._validate(journal)
                 if is_save:
-                    self._save(journal)
+                    self._save()
                     saved_at = time.monotonic()
             if config.max_hours is not None and now - self.started >= config.max_hours * 3600:
                 self.announce(f"stopping after {config.max_hours} hours at step {run.step:,}; run again to go on")
@@ -207,16 +207,16 @@ class _Trainer:
         self.announce(f"step {run.step:,}: {valid:.4f} bits per byte on held-out text")
         if run.best_valid is None or valid < run.best_valid:
             run.best_valid = valid
-            self._write_model(self.model)
+            self._write_model()
 
-    def _save(self, journal: Journal) -> None:
+    def _save(self) -> None:
         """Write the resume file, and the model file where no validation decides about it."""
         run = self.run_state
         if run.best_valid is None:
-            self._write_model(self.model)
+            self._write_model()
         save_run(resume_path(self.config.save), snapshot(run, self.model, self.optimizer, self.hidden))
 
-    def _write_model(self, model: LanguageModel, **figures: float | None) -> None:
+    def _write_model(self) -> None:
         run = self.run_state
         training: dict[str, Any] = {
             "steps": run.step,
@@ -227,9 +227,8 @@ class _Trainer:
             **self.parts.fingerprints,
             "settings": {name: value for name, value in run.identity.items() if not name.endswith("fingerprint")},
             "versions": {"torch": str(torch.__version__), "python": platform.python_version()},
-            **figures,
         }
-        saved = SavedModel(kind="language-model", model=model, rule=self.parts.corpus.rule, training=training)
+        saved = SavedModel(kind="language-model", model=self.model, rule=self.parts.corpus.rule, training=training)
         save_model(self.config.save, saved)
 
     def _report(self, *, was_finished: bool) -> TrainReport:
@@ -282,7 +281,8 @@ class _Trainer:
             f"{self.batch_bytes:,} bytes, {stream.tail_bytes:,} left over"
         )
         if self.is_resumed:
-            self.announce(f"going on from step {self.run_state.step:,} of {resume_path(config.save)}")
+            source = resume_path(config.save) if config.resume == "auto" else config.resume
+            self.announce(f"going on from step {self.run_state.step:,} of {source}")
 
 
 def _make_optimizer(config: TrainConfig, model: LanguageModel) -> torch.optim.Optimizer:
