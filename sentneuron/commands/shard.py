@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -22,23 +21,21 @@ from sentneuron.commands.options import (
     option,
 )
 from sentneuron.commands.parsing import parse_counts
-from sentneuron.core.config import LABEL_KEYS, TEXT_KEYS, ReadConfig, ShardConfig
+from sentneuron.core.config import ReadConfig, ShardConfig
 from sentneuron.core.errors import UsageError
 
 if TYPE_CHECKING:
     from sentneuron.commands.console import Console
-    from sentneuron.core.data.sharding import ShardReport, SourceColumns
-
-CANDIDATES = {name.casefold() for name in (*TEXT_KEYS, *LABEL_KEYS)}
-"""Columns worth naming where another one was taken."""
+    from sentneuron.core.data.blocks import SourceColumns
+    from sentneuron.core.data.sharding import ShardReport
 
 
 def shard(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT", help="Files, folders, globs, or - for stdin.")],
     output: Annotated[
-        Path | None,
+        str | None,
         option("--output", "-o", help="Folder to make; default: the input's name with .shards, here."),
-    ] = ShardConfig.output,
+    ] = None,
     shards: Annotated[int, option(help="Shards in all splits together.")] = ShardConfig.shards,
     split: Annotated[str, option(help="Proportions of train, valid and test.")] = ",".join(map(str, ShardConfig.split)),
     text_key: TextKey = ReadConfig.text_key,
@@ -55,6 +52,9 @@ def shard(
     max_bad: Annotated[
         str, option(help="Largest share of malformed records, as 1% or 0.01.")
     ] = f"{ShardConfig.max_bad:.0%}",
+    workers: Annotated[
+        int | None, option(help="Processes; default: as many as there are cores, at most 8.")
+    ] = ShardConfig.workers,
     seed: Seed = ShardConfig.seed,
     force: Annotated[
         bool, option("--force", help="Replace a shard folder made with other settings.")
@@ -79,14 +79,17 @@ def shard(
         dedup=dedup,
         on_error=on_error,
         max_bad=parse_share(max_bad),
+        workers=workers,
         seed=seed,
         force=force,
     )
 
+    from sentneuron.core.data.shard_folder import default_output
     from sentneuron.core.data.sharding import write_shards
 
+    announce = Announcer(console, output or str(default_output(settings.inputs)))
     with show_passes(console) as progress:
-        report = write_shards(settings, progress=progress, on_source=Announcer(console))
+        report = write_shards(settings, progress=progress, on_source=announce)
     show_report(console, report)
     console.result(report.to_dict())
 
@@ -106,35 +109,32 @@ def parse_share(text: str) -> float:
 class Announcer:
     """Says what is read, where it goes, and which columns are taken; again only where a later source differs."""
 
-    def __init__(self, console: "Console") -> None:
+    def __init__(self, console: "Console", output: str) -> None:
         self._console = console
+        self._output = output
         self._last: tuple[str, list[str]] | None = None
 
     def __call__(self, source: "SourceColumns") -> None:
         taken = (source.text_key, source.label_keys)
-        if taken == self._last:
-            return
-        labels = f"label from {', '.join(source.label_keys)}" if source.label_keys else "no label"
-        chosen = [source.text_key, *source.label_keys]
-        others = [name for name in source.columns if name.casefold() in CANDIDATES and name not in chosen]
-        also = f" (there {'is' if len(others) == 1 else 'are'} also {', '.join(others)})" if others else ""
-        goes_to = f" -> {source.output}" if self._last is None else ""
-        self._console.say(f"{source.source}{goes_to}: text from {source.text_key}, {labels}{also}")
+        if taken != self._last:
+            goes_to = f" -> {self._output}" if self._last is None else ""
+            self._console.say(f"{source.choice}{goes_to}")
         self._last = taken
 
 
 @contextmanager
 def show_passes(console: "Console") -> Iterator[Callable[[int, int | None], None]]:
-    """Give a progress callback that shows the first pass as reading and, once the amount falls back, as writing."""
+    """Give a progress callback that shows reading and, each time the amount falls back, writing and uploading."""
     with ExitStack() as stack:
         update = stack.enter_context(console.progress("reading"))
+        labels = iter(("writing", "uploading"))
         last = 0
 
         def show(done: int, total: int | None) -> None:
             nonlocal update, last
             if done < last:
                 stack.close()
-                update = stack.enter_context(console.progress("writing"))
+                update = stack.enter_context(console.progress(next(labels)))
             last = done
             update(done, total)
 
@@ -157,6 +157,6 @@ def show_report(console: "Console", report: "ShardReport") -> None:
         ("bytes out", f"{with_unit(report.bytes_out, 'B')} of text, {with_unit(report.bytes_on_disk, 'B')} on disk"),
         ("MB/s", f"{rate / 1e6:.1f}"),
     ]
-    console.table(str(report.folder), rows)
+    console.table(report.folder, rows)
     for warning in report.warnings:
         console.warn(warning)

@@ -49,6 +49,9 @@ def train(
     kernel: Annotated[
         Literal["auto", "reference", "sequence"], option(help="Implementation of the recurrence.")
     ] = TrainConfig.kernel,
+    check: Annotated[
+        Literal["sizes", "full"], option(help="Compare shards with their manifest: sizes, or every checksum (full).")
+    ] = TrainConfig.check,
     device: Device = TrainConfig.device,
     seed: Seed = TrainConfig.seed,
     quiet: Quiet = False,
@@ -92,6 +95,7 @@ def train(
         log_interval=log_interval,
         eval_every=eval_every,
         kernel=kernel,
+        check=check,
         seed=seed,
         device=device,
     )

@@ -78,8 +78,8 @@ class ShardConfig:
 
     inputs: tuple[str, ...]
     """Files, folders, globs, or `-`."""
-    output: Path | None = None
-    """Folder to make; default: the input's name with `.shards`, here."""
+    output: str | Path | None = None
+    """Folder to make, or a URI of one in a bucket; default: the input's name with `.shards`, here."""
     shards: int = 1002
     """Shards in all splits together."""
     split: tuple[int, ...] = (1000, 1, 1)
@@ -96,11 +96,15 @@ class ShardConfig:
     """Largest share of records that may be skipped, 0 to 1."""
     seed: int = 0
     """Seed of the assignment of documents to shards."""
+    workers: int | None = None
+    """Processes; None takes as many as there are cores, at most 8. Does not show in the result."""
     force: bool = False
     """Replace a folder made with other settings."""
 
     def __post_init__(self) -> None:
         require_positive(shards=self.shards)
+        if self.workers is not None:
+            require_positive(workers=self.workers)
         if len(self.split) not in (1, 2, 3) or any(part < 0 for part in self.split) or self.split[0] <= 0:
             raise UsageError(f"--split {','.join(map(str, self.split))}", hint="give up to three counts: 1000,1,1")
         if not 0 <= self.max_bad <= 1:
@@ -156,6 +160,8 @@ class TrainConfig:
     """Steps between validations; default: with each save."""
     kernel: Literal["auto", "reference", "sequence"] = "auto"
     """Implementation of the recurrence."""
+    check: Literal["sizes", "full"] = "sizes"
+    """What of the shards is compared with their manifest before training: names and sizes, or every file's sha256."""
     seed: int = 0
     """Seed of the weights, the shard order and dropout."""
     device: str = "auto"

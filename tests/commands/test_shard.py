@@ -1,16 +1,16 @@
 import json
 import re
-from pathlib import Path
 
 import pytest
 
 from sentneuron.cli import main
 from sentneuron.core.config import ReadConfig, ShardConfig
 from sentneuron.core.data import sharding
-from sentneuron.core.data.sharding import ShardReport, SourceColumns
+from sentneuron.core.data.blocks import SourceColumns
+from sentneuron.core.data.sharding import ShardReport
 
 REPORT = ShardReport(
-    folder=Path("reviews.shards"),
+    folder="reviews.shards",
     num_read=10,
     num_kept=7,
     num_duplicates=1,
@@ -35,15 +35,13 @@ def engine(monkeypatch):
 
     def write_shards(config, *, progress, on_source):
         configs.append(config)
-        output = Path("reviews.shards")
-        columns = ["id", "reviewText", "overall", "summary", "rating"]
-        for source in ("a.json", "b.json"):
-            on_source(
-                SourceColumns(
-                    source=source, output=output, text_key="reviewText", label_keys=["overall"], columns=columns
-                )
-            )
-        on_source(SourceColumns(source="c.txt", output=output, text_key="text", label_keys=[], columns=["text"]))
+        for source, text_key, label_keys in (
+            ("a.json", "reviewText", ["overall"]),
+            ("b.json", "reviewText", ["overall"]),
+            ("c.txt", "text", []),
+        ):
+            choice = f"{source}: text from {text_key}"
+            on_source(SourceColumns(source=source, text_key=text_key, label_keys=label_keys, choice=choice))
         for done, total in ((0, 9), (9, 9), (0, 5), (5, 5)):
             progress(done, total)
         return REPORT
@@ -59,12 +57,12 @@ def test_every_default_is_that_of_the_configuration(engine):
 
 def test_every_option_reaches_the_configuration(engine):
     words = "a.json b.json -o out --shards 12 --split 8,2,2 --text-key body --label-key joy,fear --format csv "
-    words += "--encoding latin-1 --keep-unicode --dedup --on-error fail --max-bad 2.5% --seed 3 --force"
+    words += "--encoding latin-1 --keep-unicode --dedup --on-error fail --max-bad 2.5% --workers 3 --seed 3 --force"
     assert main(["shard", *words.split()]) == 0
     read = ReadConfig(format="csv", encoding="latin-1", text_key="body", label_key="joy,fear")
     expected = ShardConfig(
         inputs=("a.json", "b.json"),
-        output=Path("out"),
+        output="out",
         shards=12,
         split=(8, 2, 2),
         read=read,
@@ -72,6 +70,7 @@ def test_every_option_reaches_the_configuration(engine):
         dedup=True,
         on_error="fail",
         max_bad=0.025,
+        workers=3,
         seed=3,
         force=True,
     )
@@ -106,8 +105,7 @@ def test_values_out_of_range_are_wrong_usage(engine, capsys, words):
 def test_the_first_line_says_what_is_read_where_it_goes_and_which_columns_are_taken(engine, capsys):
     main(["shard", "reviews.json"])
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "a.json -> reviews.shards: text from reviewText, label from overall (there is also rating)"
-    assert lines[1] == "c.txt: text from text, no label"
+    assert lines[:2] == ["a.json: text from reviewText -> reviews.shards", "c.txt: text from text"]
 
 
 def test_the_table_counts_what_was_read_kept_and_skipped_and_how_fast(engine, capsys):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sentneuron.core.atomic import storage_error, sync_folder
-from sentneuron.core.errors import OutputError
+from sentneuron.core.errors import OutputError, StorageError
 
 
 @contextmanager
@@ -22,27 +22,40 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `path`, and of what is there, when the block ends without an error.
 
     Raises:
-        OutputError: the parent folder is missing or not writable, or another run is building `path`.
-        StorageError: the disk is full, or writing failed; the previous folder is untouched.
+        OutputError, StorageError: as `building_folder`; the previous folder is untouched.
     """
     path = path.resolve()  # a link stays, and what it points to is replaced
+    previous = path.with_name(f".{path.name}.previous")
+    with building_folder(path) as building:
+        if previous.exists() and not path.exists():
+            previous.rename(path)
+        yield building
+        sync_tree(building)
+        shutil.rmtree(previous, ignore_errors=True)
+        if path.exists():
+            path.rename(previous)
+        building.rename(path)
+        sync_folder(path.parent)
+        shutil.rmtree(previous, ignore_errors=True)
+
+
+@contextmanager
+def building_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty hidden folder beside `path`, which is gone at the end.
+
+    Raises:
+        OutputError: the parent folder is missing or not writable, or another run is building `path`.
+        StorageError: the disk is full, or writing failed.
+    """
+    path = path.resolve()
     if not path.parent.is_dir():
         raise OutputError(f"folder {path.parent} does not exist", hint="make it first, or write elsewhere")
-    building, previous = path.with_name(f".{path.name}.building"), path.with_name(f".{path.name}.previous")
+    building = path.with_name(f".{path.name}.building")
     try:
         lock = lock_folder(building, path)
         try:
-            if previous.exists() and not path.exists():
-                previous.rename(path)
             clear(building)
             yield building
-            sync_tree(building)
-            shutil.rmtree(previous, ignore_errors=True)
-            if path.exists():
-                path.rename(previous)
-            building.rename(path)
-            sync_folder(path.parent)
-            shutil.rmtree(previous, ignore_errors=True)
         finally:
             shutil.rmtree(building, ignore_errors=True)
             os.close(lock)
@@ -68,6 +81,20 @@ def lock_folder(building: Path, path: Path) -> int:
         if building.exists() and os.path.samestat(os.stat(building), os.fstat(descriptor)):
             return descriptor
         os.close(descriptor)
+
+
+def check_space(folder: Path, num_bytes: int) -> None:
+    """Check that `num_bytes` more fit on the disk of `folder`.
+
+    Raises:
+        StorageError: they do not.
+    """
+    free = shutil.disk_usage(folder).free
+    if num_bytes > free:
+        raise StorageError(
+            f"{folder.parent.parent} has {free / 1e9:.1f} GB free, and about {num_bytes / 1e9:.1f} GB are needed",
+            hint="make room, or write elsewhere with -o",
+        )
 
 
 def clear(folder: Path) -> None:

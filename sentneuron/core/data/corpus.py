@@ -7,7 +7,10 @@ from pathlib import Path
 from sentneuron.core.config import ReadConfig, ShardConfig
 from sentneuron.core.data import manifest
 from sentneuron.core.data.datasets import dataset_files, is_dataset
-from sentneuron.core.data.readers import expand_inputs
+from sentneuron.core.data.folders import Folder
+from sentneuron.core.data.inputs import expand_inputs
+from sentneuron.core.data.locations import file_name, is_remote
+from sentneuron.core.data.remote import look_up
 from sentneuron.core.data.sharding import write_shards
 from sentneuron.core.data.shards import ShardSet, open_shards
 from sentneuron.core.data.text import TextRule
@@ -36,21 +39,23 @@ def find_shards(folder: Path) -> str:
 def open_corpus(
     data: str, *, split: tuple[int, ...], cache: Path, seed: int, progress: Progress, announce: Announce
 ) -> ShardSet:
-    """Open a shard folder, or shard a data set or text file into `cache`, keyed by content and options, and open that.
+    """Open a shard folder, or shard a data set or text into `cache`, keyed by content and options, and open that.
+
+    `data` is the name of a data set, or a path, glob or URI.
 
     Raises:
         SentneuronError: the input is not there or cannot be used.
     """
     if data == "-":
         raise UsageError("train cannot read stdin", hint="run 'sentneuron shard - -o text.shards' first")
-    if (Path(data) / manifest.NAME).exists():
-        return open_shards(Path(data))
+    if Folder(data).exists(manifest.NAME, manifest.UNFINISHED):
+        return open_shards(data)
     if is_dataset(data):
         files = dataset_files(data, splits=CORPUS_SPLITS, progress=progress)
         sources = [str(path) for path in files.values()]
     else:
         sources = expand_inputs([data])
-    folder = cache / f"{Path(data).name.split('.')[0]}-{cache_key(sources, split, seed)}.shards"
+    folder = cache / f"{file_name(data).split('.')[0]}-{cache_key(sources, split, seed)}.shards"
     if (folder / manifest.NAME).exists():
         announce(f"shards of {data}: {folder}, made by an earlier run")
         return open_shards(folder)
@@ -62,9 +67,17 @@ def open_corpus(
 
 
 def cache_key(sources: Sequence[str], split: tuple[int, ...], seed: int) -> str:
-    """Return a short key of the files' contents and the options that shape the shards."""
+    """Return a short key of the files' contents and the options that shape the shards, the text rule's version too.
+
+    Reading an object in a bucket costs what sharding it costs, so its name, size and time of change stand for its
+    content.
+    """
     digest = hashlib.sha256(f"{split} {seed} {TextRule().to_dict()}".encode())
     for source in sources:
-        with open(source, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        if is_remote(source):
+            info = look_up(source)
+            digest.update(f"{source} {info.size} {info.mtime_ns}".encode())
+        else:
+            with open(source, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:12]

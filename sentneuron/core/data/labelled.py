@@ -8,7 +8,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,9 @@ from sentneuron.core.config import ReadConfig, TransferConfig
 from sentneuron.core.data.choice import choose_columns
 from sentneuron.core.data.columns import candidate_keys
 from sentneuron.core.data.datasets import dataset_files, is_dataset
+from sentneuron.core.data.inputs import folder_files, is_folder
 from sentneuron.core.data.labels import binarized, class_name, look_like_stars, sort_classes
+from sentneuron.core.data.locations import joined
 from sentneuron.core.data.readers import BadRow, Source, expand_inputs, open_source
 from sentneuron.core.data.text import TextRule
 from sentneuron.core.errors import DataError, InputNotFoundError, UsageError
@@ -105,8 +106,8 @@ def find_parts(config: TransferConfig) -> tuple[str, dict[str, list[str]]]:
     if is_dataset(config.data):
         found = dataset_files(config.data, splits=("train", "val", "test"))
         name, own = config.data, {"valid" if split == "val" else split: [str(path)] for split, path in found.items()}
-    elif Path(config.data).is_dir():
-        name, own = config.data, {part: [str(path)] for part, path in _folder_parts(Path(config.data)).items()}
+    elif is_folder(config.data):
+        name, own = config.data, {part: [path] for part, path in _folder_parts(config.data).items()}
     elif files:
         raise UsageError(f"--{min(files)} with --data {config.data}, which is one file", hint="give --train as well")
     else:
@@ -178,21 +179,19 @@ def split_by_hash(examples: Sequence[Example], shares: dict[str, int], *, seed: 
 
 def _is_one_file(config: TransferConfig) -> bool:
     """Tell whether the data is one file without parts, which is split 8/1/1."""
-    return config.train is not None or not (is_dataset(config.data) or Path(config.data).is_dir())
+    return config.train is not None or not (is_dataset(config.data) or is_folder(config.data))
 
 
-def _folder_parts(folder: Path) -> dict[str, Path]:
+def _folder_parts(folder: str) -> dict[str, str]:
     """Find the file of each part by its name up to the first dot."""
-    found: dict[str, Path] = {}
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    found: dict[str, str] = {}
+    files = folder_files(folder)
     for part, names in PART_NAMES.items():
-        matching = [path for path in files if path.name.split(".")[0].lower() in names]
+        matching = [name for name in files if name.split(".")[0].lower() in names]
         if len(matching) > 1:
-            raise UsageError(
-                f"{folder}: both {matching[0].name} and {matching[1].name}", hint=f"name one with --{part}"
-            )
+            raise UsageError(f"{folder}: both {matching[0]} and {matching[1]}", hint=f"name one with --{part}")
         if matching:
-            found[part] = matching[0]
+            found[part] = joined(folder, matching[0])
     if "train" not in found:
         raise InputNotFoundError(f"{folder} has no train file", hint="name the files with --train, --valid and --test")
     return found

@@ -5,11 +5,12 @@ import io
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from sentneuron.core.data.compression import BLOCK_BYTES, Replayed
 from sentneuron.core.data.records import Place
 from sentneuron.core.errors import UsageError
 
-MAX_LINE_BYTES = 64 << 20
-TOO_LONG = "longer than 64 MB"
+MAX_LINE_BYTES = 16 << 20
+TOO_LONG = "longer than 16 MB"
 
 
 class Line(NamedTuple):
@@ -33,11 +34,22 @@ class ByteLines:
         self.stream = stream
         self.name = name
         self.first_offset = first_offset
-        self._has_offsets = has_offsets
+        self.has_offsets = has_offsets
+
+    def ahead(self, num_lines: int, num_bytes: int) -> "ByteLines":
+        """Return the first lines, up to about `num_bytes`; they are read again by whoever reads these lines."""
+        head = bytearray()
+        for _ in range(num_lines):
+            head += self.stream.readline(num_bytes - len(head))
+        data = bytes(head)
+        self.stream = io.BufferedReader(Replayed(data, self.stream), BLOCK_BYTES)
+        return ByteLines(
+            io.BufferedReader(io.BytesIO(data)), self.name, first_offset=self.first_offset, has_offsets=self.has_offsets
+        )
 
     def place(self, number: int, offset: int | None) -> Place:
         """Return the place of a record that starts there."""
-        return Place(self.name, number, offset if self._has_offsets else None)
+        return Place(self.name, number, offset if self.has_offsets else None)
 
     def __iter__(self) -> Iterator[Line]:
         offset = self.first_offset

@@ -9,72 +9,113 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from sentneuron.core.data.lines import MAX_LINE_BYTES, TOO_LONG, ByteLines
-from sentneuron.core.data.records import BadRow, Row
+from sentneuron.core.data.records import BLANK, NOT_UTF8, BadRow, Row
 from sentneuron.core.errors import DataError
 
 ARRAY_BLOCK_BYTES = 1 << 20
 
 
+class RefusedError(Exception):
+    """A record that cannot be read; `reason` is fit for counting."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 def read_text(lines: ByteLines) -> Iterator[Row | BadRow]:
     """Yield each line as the field `text`."""
-    for line in lines:
-        place = lines.place(line.number, line.offset)
-        if line.is_too_long:
-            yield BadRow(TOO_LONG, place)
-        elif not line.content.strip():
-            yield BadRow("blank", place)
-        else:
-            try:
-                yield Row({"text": line.content.decode()}, place)
-            except UnicodeDecodeError:
-                yield BadRow("invalid UTF-8", place)
+    return _read_lines(lines, lambda line: {"text": parse_text(line)})
 
 
 def read_ndjson(lines: ByteLines) -> Iterator[Row | BadRow]:
     """Yield each line's JSON object."""
-    return _read_objects(lines, parse_json, "not JSON")
+    return _read_lines(lines, parse_json)
 
 
 def read_python(lines: ByteLines) -> Iterator[Row | BadRow]:
     """Yield each line's Python dict; literals only, nothing is run."""
-    return _read_objects(lines, parse_python, "not a Python literal")
+    return _read_lines(lines, parse_python)
 
 
-def parse_json(line: bytes) -> object:
-    """Parse one line; what msgspec refuses (NaN, lone surrogates) gets a second chance with the standard library."""
+def parse_text(line: bytes) -> str:
+    """Return a line of text.
+
+    Raises:
+        RefusedError: it is blank, or not UTF-8.
+    """
+    if not line.strip():
+        raise RefusedError(BLANK)
     try:
-        return msgspec.json.decode(line)
+        return line.decode()
+    except UnicodeDecodeError:
+        raise RefusedError(NOT_UTF8) from None
+
+
+def parse_json(line: bytes) -> dict[str, object]:
+    """Parse a line's JSON object.
+
+    What msgspec refuses (NaN, lone surrogates) gets a second chance with the standard library.
+
+    Raises:
+        RefusedError: it is none.
+    """
+    try:
+        value = msgspec.json.decode(line)
     except Exception:
         # Not ValueError alone: deep nesting is a RecursionError.
-        return json.loads(line.decode())
+        return parse_json_slowly(line)
+    return _as_object(value)
 
 
-def parse_python(line: bytes) -> object:
-    """Parse one Python literal."""
+def parse_json_slowly(line: bytes) -> dict[str, object]:
+    """Parse a line's JSON object with the standard library.
+
+    Raises:
+        RefusedError: it is none.
+    """
+    return _parse_object(line, json.loads, "not JSON")
+
+
+def parse_python(line: bytes) -> dict[str, object]:
+    """Parse a line's Python dict.
+
+    Raises:
+        RefusedError: it is none.
+    """
     with warnings.catch_warnings():
         # "\d" in a review is a SyntaxWarning.
         warnings.simplefilter("ignore")
-        return ast.literal_eval(line.decode().strip())
+        return _parse_object(line, ast.literal_eval, "not a Python literal")
 
 
-def _read_objects(lines: ByteLines, parse: Callable[[bytes], object], refusal: str) -> Iterator[Row | BadRow]:
+def _parse_object(line: bytes, parse: Callable[[str], object], refusal: str) -> dict[str, object]:
+    try:
+        value = parse(line.decode().strip())
+    except UnicodeDecodeError:
+        raise RefusedError(NOT_UTF8) from None
+    except Exception:
+        # Whatever one line raises, RecursionError and MemoryError too, the next one is read.
+        raise RefusedError(refusal if line.strip() else BLANK) from None
+    return _as_object(value)
+
+
+def _as_object(value: object) -> dict[str, object]:
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return value
+    raise RefusedError("not an object")
+
+
+def _read_lines(lines: ByteLines, parse: Callable[[bytes], dict[str, object]]) -> Iterator[Row | BadRow]:
     for line in lines:
         place = lines.place(line.number, line.offset)
         if line.is_too_long:
             yield BadRow(TOO_LONG, place)
             continue
         try:
-            value = parse(line.content)
-        except UnicodeDecodeError:
-            yield BadRow("invalid UTF-8", place)
-        except Exception:
-            # Whatever one line raises, RecursionError and MemoryError too, the next one is read.
-            yield BadRow(refusal if line.content.strip() else "blank", place)
-        else:
-            if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-                yield Row(value, place)
-            else:
-                yield BadRow("not an object", place)
+            yield Row(parse(line.content), place)
+        except RefusedError as refused:
+            yield BadRow(refused.reason, place)
 
 
 def read_json_array(lines: ByteLines) -> Iterator[Row | BadRow]:
@@ -134,7 +175,7 @@ class _ArrayText:
             self._grow()
         is_utf8 = self._advance(end)
         if not is_utf8:
-            return BadRow("invalid UTF-8", place)
+            return BadRow(NOT_UTF8, place)
         return Row(value, place) if isinstance(value, dict) else BadRow("not an object", place)
 
     def skip_space(self) -> None:

@@ -5,7 +5,7 @@ face.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Self
 
@@ -41,6 +41,8 @@ class Source:
         """Names in order; of JSON kinds those of the first records."""
         self.schema: pyarrow.Schema | None = None
         """Types, of a Parquet file."""
+        self.lines: ByteLines | None = None
+        """Where each line is a record: the lines not read yet, for those who parse them themselves."""
         self._file = file
         self._parquet: ParquetReader | None = None
         self._rows: Iterator[Row | BadRow] | None = None
@@ -131,12 +133,18 @@ def _open_lines(source: Source, lines: ByteLines) -> None:
         source._rows = reader.rows()
     elif source.format == "text":
         source.columns = ["text"]
+        source.lines = lines
         source._rows = read_text(lines)
-    else:
-        readers = {"ndjson": read_ndjson, "python": read_python, "json": read_json_array}
-        rows = readers[source.format](lines)
-        first, source.columns = _look_ahead(rows)
+    elif source.format == "json":
+        rows = read_json_array(lines)
+        first = list(_first_rows(rows))
+        source.columns = _union_of_keys(first)
         source._rows = chain(first, rows)
+    else:
+        read = read_ndjson if source.format == "ndjson" else read_python
+        source.columns = _union_of_keys(_first_rows(read(lines.ahead(LOOKAHEAD_RECORDS, LOOKAHEAD_BYTES))))
+        source.lines = lines
+        source._rows = read(lines)
 
 
 def _open_parquet(source: Source, file: str | IO[bytes]) -> None:
@@ -152,14 +160,14 @@ def _is_named_parquet(path: str, read: ReadConfig) -> bool:
     return read.format is None and SUFFIX_FORMATS.get(data_suffix(path)) == "parquet"
 
 
-def _look_ahead(rows: Iterator[Row | BadRow]) -> tuple[list[Row | BadRow], list[str]]:
-    """Take the first records; return them and the union of their keys, in order."""
-    first: list[Row | BadRow] = []
-    columns: dict[str, None] = {}
-    for row in rows:
-        first.append(row)
-        if isinstance(row, Row):
-            columns.update(dict.fromkeys(row.fields))
-        if len(first) >= LOOKAHEAD_RECORDS or (row.place.byte_offset or 0) > LOOKAHEAD_BYTES:
+def _first_rows(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
+    """Take the first records."""
+    for count, row in enumerate(rows, 1):
+        yield row
+        if count >= LOOKAHEAD_RECORDS or (row.place.byte_offset or 0) > LOOKAHEAD_BYTES:
             break
-    return first, list(columns)
+
+
+def _union_of_keys(rows: Iterable[Row | BadRow]) -> list[str]:
+    """Return the keys of all records, each once, in order."""
+    return list(dict.fromkeys(key for row in rows if isinstance(row, Row) for key in row.fields))

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+BLANK = "blank"
+NOT_UTF8 = "invalid UTF-8"
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

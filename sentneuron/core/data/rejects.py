@@ -7,10 +7,9 @@ field, nothing left after cleaning) is skipped too, but is no sign of a broken f
 import json
 from typing import IO, Any
 
-from sentneuron.core.data.records import Place
+from sentneuron.core.data.records import BLANK, Place
 from sentneuron.core.errors import DataError
 
-BLANK = "blank"
 NO_TEXT = "no text"
 EMPTY = "empty"
 WITHOUT_TEXT = (BLANK, NO_TEXT, EMPTY)

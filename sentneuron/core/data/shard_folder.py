@@ -1,10 +1,12 @@
 """Where a shard folder goes, and whether what stands there may be replaced."""
 
 from collections.abc import Sequence
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
 from sentneuron.core.config import ShardConfig
+from sentneuron.core.data.locations import file_name, is_remote, local_path
 from sentneuron.core.data.manifest import NAME, SPLITS, read_manifest
 from sentneuron.core.errors import DataError, OutputError, UsageError
 from sentneuron.core.values import changed_values
@@ -19,9 +21,9 @@ def default_output(inputs: Sequence[str]) -> Path:
     Raises:
         UsageError: there are several inputs, or stdin.
     """
-    if len(inputs) != 1 or inputs[0] == "-" or any(character in inputs[0] for character in "*?["):
+    if len(inputs) != 1 or inputs[0] == "-" or has_magic(file_name(inputs[0])):
         raise UsageError("several inputs, or stdin, give the shard folder no name", hint="name it with -o")
-    path = Path(inputs[0])
+    path = Path(file_name(inputs[0]) if is_remote(inputs[0]) else local_path(inputs[0]))
     if path.name in ("", ".."):
         path = path.resolve()
     while path.suffix.lower() in EXTENSIONS:

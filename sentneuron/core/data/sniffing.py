@@ -8,6 +8,7 @@ import re
 from pathlib import PurePath
 
 from sentneuron.core.config import LABEL_KEYS, TEXT_KEYS, InputFormat
+from sentneuron.core.data.locations import file_name
 from sentneuron.core.errors import DataError
 
 HEAD_BYTES = 1 << 16
@@ -29,8 +30,8 @@ SUFFIX_FORMATS: dict[str, InputFormat] = {
 
 
 def data_suffix(name: str) -> str:
-    """Return a file name's extension in lower case, without that of its compression."""
-    path = PurePath(name.lower())
+    """Return a file's extension in lower case, without that of its compression."""
+    path = PurePath(file_name(name).lower())
     return path.with_suffix("").suffix if path.suffix in COMPRESSED_SUFFIXES else path.suffix
 
 

@@ -10,7 +10,9 @@ import pyarrow
 import pyarrow.parquet
 
 from sentneuron.core.data.lines import TOO_LONG, ByteLines, Line
+from sentneuron.core.data.locations import is_remote
 from sentneuron.core.data.records import BadRow, Place, Row
+from sentneuron.core.data.remote import explanation, is_outage, open_object
 from sentneuron.core.data.sniffing import find_delimiter
 from sentneuron.core.errors import DataError
 
@@ -102,8 +104,10 @@ class ParquetReader:
     def __init__(self, file: str | IO[bytes], name: str) -> None:
         self._name = name
         try:
-            self._file = pyarrow.parquet.ParquetFile(file, page_checksum_verification=True)
+            self._file = pyarrow.parquet.ParquetFile(_opened(file), page_checksum_verification=True)
         except (pyarrow.ArrowException, OSError) as error:
+            if is_outage(error):
+                raise explanation(error, name) from error
             raise DataError(f"{name} is no whole Parquet file", hint="get the file again") from error
         self.schema: pyarrow.Schema = self._file.schema_arrow
         self.columns: list[str] = list(self.schema.names)
@@ -119,22 +123,28 @@ class ParquetReader:
         """
         for group in range(self._file.num_row_groups):
             batches = self._file.iter_batches(PARQUET_BATCH_ROWS, row_groups=[group])
+            end = self.rows_read + self._file.metadata.row_group(group).num_rows
             while True:
                 try:
                     batch = next(batches, None)
                     records = [] if batch is None else batch.to_pylist()
                 except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-                    message = f"{self._name}: row group {group} cannot be read"
-                    raise DataError(message, hint="get the file again") from error
+                    raise self._damaged(group) from error
                 if batch is None:
                     break
                 for record in records:
                     self.rows_read += 1
                     yield Row(_with_text(record), Place(self._name, self.rows_read, None))
+            # Checksums do not cover the headers of pages: a page may be passed over without a word.
+            if self.rows_read != end:
+                raise self._damaged(group)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close(force=True)
+
+    def _damaged(self, group: int) -> DataError:
+        return DataError(f"{self._name}: row group {group} cannot be read", hint="get the file again")
 
 
 def spooled(stream: IO[bytes]) -> IO[bytes]:
@@ -160,6 +170,10 @@ def check_columns(columns: list[str], name: str) -> None:
 def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield first
     yield from rest
+
+
+def _opened(file: str | IO[bytes]) -> Any:
+    return open_object(file) if isinstance(file, str) and is_remote(file) else file
 
 
 def _with_text(record: dict[str, Any]) -> dict[str, object]:

@@ -270,6 +270,7 @@ class _Trainer:
             epoch=epoch,
             seed=config.seed,
             persist_state=config.persist_state,
+            prefetch=True,
         )
 
     def _introduce(self) -> None:

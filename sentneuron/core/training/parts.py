@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sentneuron.core.config import TrainConfig
-from sentneuron.core.data.corpus import Progress, open_corpus
+from sentneuron.core.data.corpus import open_corpus
 from sentneuron.core.data.shards import Shard, ShardSet
+from sentneuron.core.training.report import Progress
 
 CACHE = ".sentneuron"
 """Folder beside the model file for shards made on the way."""
@@ -27,13 +28,19 @@ class Parts:
 def open_parts(config: TrainConfig, data: str, *, progress: Progress, announce: Callable[[str], None]) -> Parts:
     """Open DATA and, where they are named, validation and test data of their own; text is sharded on the way.
 
+    With `config.check` full every shard is read and compared with its manifest before this returns.
+
     Raises:
         SentneuronError: one of them cannot be used.
     """
 
     def opened(name: str, split: tuple[int, ...]) -> ShardSet:
         cache = config.save.parent / CACHE
-        return open_corpus(name, split=split, cache=cache, seed=config.seed, progress=progress, announce=announce)
+        shards = open_corpus(name, split=split, cache=cache, seed=config.seed, progress=progress, announce=announce)
+        if config.check == "full":
+            announce(f"checking every shard of {name}")
+            shards.check(progress=lambda done, total: progress(done, total, "checking shards"))
+        return shards
 
     corpus = opened(data, config.split)
     parts = Parts(

@@ -27,6 +27,7 @@ FREE_TO_CHANGE = (
     "resume",
     "max_hours",
     "kernel",
+    "check",
     "device",
 )
 """Settings that may differ between the parts of a run; the data are compared by their fingerprints."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from sentneuron.core.config import ClassifyConfig, InputFormat, OutputFormat
 from sentneuron.core.data.datasets import dataset_files, is_dataset
+from sentneuron.core.data.locations import file_name
 from sentneuron.core.data.readers import BadRow, Place, Row, expand_inputs, open_source
 from sentneuron.core.data.sniffing import COMPRESSED_SUFFIXES, SUFFIX_FORMATS
 from sentneuron.core.errors import DataError, InputNotFoundError, UsageError
@@ -132,7 +133,7 @@ def find_target(config: ClassifyConfig, sources: Sequence[RowSource]) -> Target:
 
 def stem_of(data: str) -> str:
     """Return the name of an input without folder and extensions: `reviews` for `x/reviews.json.gz`."""
-    path = Path(data if Path(data).name else Path(data).resolve())
+    path = Path(file_name(data) or Path(data).resolve().name)
     while path.suffix.lower() in (*COMPRESSED_SUFFIXES, *SUFFIX_FORMATS):
         path = path.with_suffix("")
     return path.name

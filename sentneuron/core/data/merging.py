@@ -1,0 +1,139 @@
+"""The second pass of sharding: a few shards at a time, read from all spills, sorted and written."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sentneuron.core.data.pool import Pool
+from sentneuron.core.data.shard_file import SCHEMA, write_shard
+from sentneuron.core.data.spills import NO_LABEL, KeyRange, Keys, read_spill, spill_path
+
+Progress = Callable[[int, int | None], None]
+Rows = npt.NDArray[np.int64]
+
+PART_BYTES = 16 << 20
+"""Text that is sorted at a time: of many small shards together, of a large one in several ranges of keys."""
+
+
+class Merged(NamedTuple):
+    """Some shards that were written."""
+
+    entries: list[dict[str, Any]]
+    """The manifest's; a shard without documents has no file and none."""
+    num_duplicates: int
+
+
+@dataclass(frozen=True)
+class Merger:
+    """The worker's part: everything that it needs beside the numbers of the shards."""
+
+    spills: Path
+    num_spills: int
+    folder: Path
+    paths: list[str]
+    """The shards' files in `folder`."""
+    num_parts: int
+    """Of each shard; with several, shards are written one at a time."""
+    dedup: bool
+
+    def __call__(self, shards: range) -> Merged:
+        """Write some shards."""
+        if self.num_parts == 1:
+            tables, num_duplicates = self.read(KeyRange(shards.start, shards.stop))
+            entries = [self.write(shard, [table]) for shard, table in zip(shards, tables, strict=True)]
+            return Merged([entry for entry in entries if entry], num_duplicates)
+
+        num_duplicates = 0
+
+        def parts(shard: int) -> Iterator[pa.Table]:
+            nonlocal num_duplicates
+            for low, end in pairwise(part * (1 << 64) // self.num_parts for part in range(self.num_parts + 1)):
+                (table,), count = self.read(KeyRange(shard, shard + 1, low, end - 1))
+                num_duplicates += count
+                yield table
+
+        entries = [self.write(shard, parts(shard)) for shard in shards]
+        return Merged([entry for entry in entries if entry], num_duplicates)
+
+    def write(self, shard: int, tables: Iterable[pa.Table]) -> dict[str, Any] | None:
+        """Write one shard; return its entry, None where it has no document."""
+        entry = write_shard(self.folder / self.paths[shard], tables)
+        return entry and {"path": self.paths[shard], **entry}
+
+    def read(self, wanted: KeyRange) -> tuple[list[pa.Table], int]:
+        """Return the documents of each shard by (key, text, label), and how many duplicates were left out.
+
+        With `dedup` one of exactly equal texts, with the smallest label. Equal texts have equal keys, and never part.
+        """
+        num_shards = len(self.paths)
+        found = [
+            read_spill(spill_path(self.spills, number), wanted, num_shards=num_shards)
+            for number in range(self.num_spills)
+        ]
+        keys = np.concatenate([stretch.keys for stretch in found])
+        texts = pa.concat_arrays([stretch.texts for stretch in found])
+        labels = pa.concat_arrays([stretch.labels for stretch in found])
+        order = np.lexsort((keys, keys % np.uint64(num_shards)))
+        rows = settle_ties(keys, order, texts, labels, dedup=self.dedup)
+        labels = labels.take(rows)
+        labels = pc.if_else(pc.equal(labels, NO_LABEL), None, labels).cast(pa.string())
+        table = pa.Table.from_arrays([texts.take(rows), labels], schema=SCHEMA)
+        shards = np.arange(wanted.first, wanted.end + 1, dtype=np.uint64)
+        bounds = np.searchsorted(keys[rows] % np.uint64(num_shards), shards).tolist()
+        return [table.slice(start, end - start) for start, end in pairwise(bounds)], len(keys) - len(rows)
+
+
+def merge_all(
+    pool: Pool,
+    paths: list[str],
+    *,
+    spills: Path,
+    num_spills: int,
+    num_bytes: int,
+    folder: Path,
+    dedup: bool,
+    progress: Progress,
+) -> tuple[list[dict[str, Any]], int]:
+    """Write every shard that has documents; return the manifest's entries and the number of duplicates left out.
+
+    `num_bytes` is the text in the spills, which decides how many shards are sorted together.
+    """
+    for name in dict.fromkeys(path.split("/")[0] for path in paths):
+        (folder / name).mkdir()
+    num_parts = 1 + num_bytes // len(paths) // PART_BYTES
+    num_together = max(1, min(len(paths) // pool.workers, len(paths) * PART_BYTES // num_bytes))
+    merger = Merger(spills, num_spills, folder, paths, num_parts, dedup)
+    shards = (range(start, min(start + num_together, len(paths))) for start in range(0, len(paths), num_together))
+    entries: list[dict[str, Any]] = []
+    num_duplicates = num_written = 0
+    progress(0, num_bytes)
+    # What came in one block is written sooner than a process starts.
+    for merged in (map if num_spills == 1 else pool.map)(merger, shards):
+        entries += merged.entries
+        num_duplicates += merged.num_duplicates
+        num_written += sum(entry["bytes"] for entry in merged.entries)
+        progress(num_written, num_bytes)
+    return entries, num_duplicates
+
+
+def settle_ties(keys: Keys, order: Rows, texts: pa.Array, labels: pa.Array, *, dedup: bool) -> Rows:
+    """Return `order`, which sorts by key, with rows of equal keys by (text, label); with `dedup` the first of each."""
+    keys = keys[order]
+    changes = np.flatnonzero(keys[1:] != keys[:-1]) + 1
+    starts, ends = np.concatenate([[0], changes]), np.concatenate([changes, [len(keys)]])
+    is_tied = ends - starts > 1
+    is_kept = np.ones(len(keys), np.bool_)
+    for start, end in zip(starts[is_tied].tolist(), ends[is_tied].tolist(), strict=True):
+        # NO_LABEL is greater than any label.
+        rows = sorted(order[start:end].tolist(), key=lambda row: (texts[row].as_py(), labels[row].as_py()))
+        order[start:end] = rows
+        if dedup:
+            is_kept[start + 1 : end] = [texts[a] != texts[b] for a, b in pairwise(rows)]
+    return order[is_kept]

@@ -1,0 +1,59 @@
+"""Fixtures for tests that make shard folders: each gives a function."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from sentneuron.core.config import ShardConfig
+from sentneuron.core.data.sharding import write_shards
+
+
+@pytest.fixture(scope="session")
+def write_lines():
+    """Write one line a record; strings as they are. Returns the path."""
+
+    def write(path, records):
+        lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
+        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def shard():
+    """Run `write_shards` on sources into six shards, in this process."""
+
+    def run(output, *sources, **options):
+        options = {"shards": 6, "split": (4, 1, 1), "workers": 1, **options}
+        return write_shards(ShardConfig(inputs=tuple(sources), output=output, **options))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def documents():
+    """Return (path, text, label) of every document in a folder, in the order on disk."""
+
+    def read_all(folder):
+        found = []
+        for path in sorted(folder.rglob("*.parquet")):
+            table = pq.read_table(path)
+            name = str(path.relative_to(folder))
+            pairs = zip(table["text"].to_pylist(), table["label"].to_pylist(), strict=True)
+            found += [(name, text, label) for text, label in pairs]
+        return found
+
+    return read_all
+
+
+@pytest.fixture(scope="session")
+def contents():
+    """Return the bytes of every file in a folder, by name."""
+
+    def read(folder, *, without=()):
+        files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+        return {name: path.read_bytes() for name, path in files.items() if name not in without}
+
+    return read
