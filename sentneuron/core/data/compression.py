@@ -12,6 +12,7 @@ import lzma
 import os
 import stat
 import sys
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from sentneuron.core.data.locations import is_remote, local_path
@@ -30,19 +31,10 @@ MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5
 
 
 class Readable(Protocol):
-    """Anything with `read(size)`."""
+    """Anything that reads into a buffer; several stand behind one another, and none of them copies."""
 
-    def read(self, size: int = -1, /) -> bytes: ...
-
-
-class Unbuffered(Protocol):
-    """A file or an object open for reading forwards."""
-
-    def read1(self, size: int, /) -> bytes:
-        """Return what can be had at once, at most `size` bytes; none at the end."""
-
-    def close(self) -> None:
-        """Close it."""
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Fill at most `buffer`; return how many bytes, 0 at the end."""
 
 
 class CountedInput(io.RawIOBase):
@@ -51,19 +43,21 @@ class CountedInput(io.RawIOBase):
     def __init__(self, path: str, name: str) -> None:
         self.file_name = name
         self.bytes_read = 0
-        self._is_stdin = path == "-"
-        self._stream: Unbuffered
         self._size: int | None = None
-        if self._is_stdin:
-            self._stream = _stdin()
+        self._readinto: Callable[[Any], int | None]
+        self._close: Callable[[], None] = lambda: None
+        if path == "-":
+            # What there is at once, not as much as there is room for: somebody may be typing.
+            self._readinto = _stdin().readinto1
         elif is_remote(path):
             from sentneuron.core.data.remote import RemoteStream
 
-            self._stream = remote = RemoteStream(path)
-            self._size = remote.size
+            remote = RemoteStream(path)
+            self._readinto, self._close, self._size = remote.readinto, remote.close, remote.size
         else:
-            self._stream = file = _open(local_path(path))
+            file = _open(local_path(path))
             status = os.fstat(file.fileno())
+            self._readinto, self._close = file.readinto, file.close
             self._size = status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def readable(self) -> bool:
@@ -71,20 +65,18 @@ class CountedInput(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            block = self._stream.read1(len(buffer))
+            num_bytes = self._readinto(buffer) or 0
         except OSError as error:
             raise storage_error(error, self.file_name) from error
-        buffer[: len(block)] = block
-        self.bytes_read += len(block)
-        return len(block)
+        self.bytes_read += num_bytes
+        return num_bytes
 
     def regular_size(self) -> int | None:
         """Return the size in bytes of a regular file or an object, None for a pipe, a device or stdin."""
         return self._size
 
     def close(self) -> None:
-        if not self._is_stdin:
-            self._stream.close()
+        self._close()
         super().close()
 
 
@@ -99,7 +91,9 @@ class Replayed(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        piece = self._head[: len(buffer)] or self._stream.read(len(buffer))
+        if not self._head:
+            return self._stream.readinto(buffer) or 0
+        piece = self._head[: len(buffer)]
         self._head = self._head[len(piece) :]
         buffer[: len(piece)] = piece
         return len(piece)
@@ -118,7 +112,7 @@ class Decompressed(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            piece = self._stream.read(len(buffer))
+            return self._stream.readinto(buffer) or 0
         except EOFError as error:
             raise self._broken("ends too early") from error
         except (DeflateError, gzip.BadGzipFile, lzma.LZMAError) as error:
@@ -128,8 +122,6 @@ class Decompressed(io.RawIOBase):
             if error.errno is not None:
                 raise storage_error(error, self.file_name) from error
             raise self._broken("ends too early" if "runcated" in str(error) else "is damaged") from error
-        buffer[: len(piece)] = piece
-        return len(piece)
 
     def _broken(self, what: str) -> DataError:
         return DataError(f"{self.file_name}: the {self._compression} data {what}", hint="get the file again")
@@ -166,9 +158,9 @@ def _stdin() -> io.BufferedReader:
     return sys.stdin.buffer  # type: ignore[return-value]
 
 
-def _open(path: str) -> io.BufferedReader:
+def _open(path: str) -> io.FileIO:
     try:
-        return open(path, "rb")
+        return open(path, "rb", buffering=0)
     except IsADirectoryError as error:
         raise DataError(f"{path} is a folder", hint="name the files in it") from error
     except OSError as error:

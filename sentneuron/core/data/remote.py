@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from glob import has_magic
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pf
@@ -58,14 +59,16 @@ class RemoteStream:
         self._ahead = memoryview(b"")
         self._next_read = FIRST_READ
 
-    def read1(self, size: int) -> bytes:
-        """Return up to `size` bytes; none at the end."""
+    def readinto(self, buffer: Any) -> int:
+        """Fill at most `buffer`; return how many bytes, 0 at the end."""
         if not self._ahead:
             with explained(self._uri):
                 self._ahead = memoryview(self._file.read(self._next_read))
             self._next_read = min(self._next_read * 2, LARGEST_READ)
-        piece, self._ahead = self._ahead[:size], self._ahead[size:]
-        return bytes(piece)
+        piece = self._ahead[: len(buffer)]
+        self._ahead = self._ahead[len(piece) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
 
     def close(self) -> None:
         """Close it."""

@@ -296,13 +296,13 @@ def test_a_line_without_end_is_skipped_in_bounded_memory(write, monkeypatch) -> 
         assert values(read_all(write(exactly + b"\nok\n", "a.txt"))[1]) == [exactly.decode(), "ok"]
     _, rows = read_all(write(b"x" * 5_000_000 + b"\nok\n" + b"y" * 200, "a.txt"))
     assert values(rows) == ["ok"]
-    assert reasons(rows) == ["longer than 64 MB"] * 2
+    assert reasons(rows) == ["longer than 16 MB"] * 2
     assert [row.place for row in rows][1:] == [
         Place(rows[0].place.source, 2, 5_000_001),
         Place(rows[0].place.source, 3, 5_000_004),
     ]
     _, rows = read_all(write(b"text,label\n" + b"x" * 500 + b",1\nok,1\n", "a.csv"))
-    assert (values(rows), reasons(rows)) == (["ok"], ["longer than 64 MB"])
+    assert (values(rows), reasons(rows)) == (["ok"], ["longer than 16 MB"])
 
 
 def test_python_lines_are_read_as_literals_and_nothing_is_run(write, tmp_path: Path) -> None:
@@ -533,7 +533,7 @@ def test_what_is_not_text_is_refused(write, content: bytes, message: str) -> Non
 def test_a_path_that_leads_nowhere_is_input_not_found(tmp_path: Path, write) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "gone")
     file = write(b"x")
-    for path in ("missing.csv", "link", "input/below", "a" * 5000, "nul\x00", "s3://bucket/key"):
+    for path in ("missing.csv", "link", "input/below", "a" * 5000, "nul\x00", "https://host/key"):
         with pytest.raises(InputNotFoundError):
             open_source(str(tmp_path / path) if "://" not in path else path, ReadConfig())
     assert open_source(file, ReadConfig()).format == "text"
