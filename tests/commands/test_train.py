@@ -49,7 +49,8 @@ def test_every_option_reaches_the_configuration(engine):
         "train imdb --valid v.csv --test t.csv --split 10,2,1 --model GRU --nhid 32 --emsize 16 --nlayers 2 "
         "--dropout 0.25 --no-weight-norm --optim SGD --lr 0.01 --warmup 7 --clip 2 --epochs 3 --max-steps 9 "
         "--max-bytes 99 --max-hours 1.5 --batch-size 4 --seq-length 8 --persist-state document --save x.pt "
-        "--save-every 30s --resume never --log-interval 5 --eval-every 6 --kernel reference --device cpu --seed 11"
+        "--save-every 30s --resume never --log-interval 5 --eval-every 6 --kernel reference "
+        "--check full --device cpu --seed 11"
     )
     assert main(words.split()) == 0
     assert engine == [
@@ -76,6 +77,7 @@ def test_every_option_reaches_the_configuration(engine):
             log_interval=5,
             eval_every=6,
             kernel="reference",
+            check="full",
             device="cpu",
             seed=11,
         )
