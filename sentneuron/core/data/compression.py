@@ -69,6 +69,11 @@ class CountedInput(io.RawIOBase):
         except OSError as error:
             raise storage_error(error, self.file_name) from error
         self.bytes_read += num_bytes
+        if not num_bytes and self._size is not None and self.bytes_read < self._size:
+            raise StorageError(
+                f"{self.file_name} became shorter while it was read",
+                hint="let whatever writes it finish, and run again",
+            )
         return num_bytes
 
     def regular_size(self) -> int | None:

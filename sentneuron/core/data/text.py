@@ -114,7 +114,7 @@ class TextRule:
             data = text.encode()
         else:
             data = UNICODE_BLANK.sub(" ", text).encode("utf-8", "ignore")
-        # One search for two spaces finds all of them, or none, and is faster from the end; a pattern stops at every word.
+        # One search for two spaces finds all, or none, and is faster from the end; a pattern stops at every word.
         pieces = data.rsplit(b"  ")
         data = data.strip() if len(pieces) == 1 else b" ".join(filter(None, map(bytes.strip, pieces)))
         return PADDING_BEFORE + data + PADDING_AFTER
