@@ -1,7 +1,18 @@
-"""Every test: no settings from the outside, no named data set by accident, no network but loopback."""
+"""Every test: no settings from the outside, no named data set by accident, no network but loopback.
 
+For those that ask for it, a `bucket` on a real S3 server, in a process of its own.
+"""
+
+import itertools
 import os
+import re
 import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -24,3 +35,89 @@ def _no_network(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect_to_loopback)
+
+
+class Bucket:
+    """A bucket, filled and looked at with plain HTTP, so that pyarrow is not its own witness."""
+
+    numbers = itertools.count()
+
+    def __init__(self, endpoint: str, log: Path) -> None:
+        self.endpoint = endpoint
+        self._log = log
+        self.name = f"bucket-{next(self.numbers)}"
+        self.uri = f"s3://{self.name}"
+        self._ask("PUT", "")
+
+    def put(self, name: str, content: bytes) -> str:
+        """Store an object; returns its URI."""
+        self._ask("PUT", name, content)
+        return f"{self.uri}/{name}"
+
+    def put_folder(self, folder: Path, name: str) -> str:
+        """Store all files of a folder; returns its URI."""
+        for path in folder.rglob("*"):
+            if path.is_file():
+                self.put(f"{name}/{path.relative_to(folder)}", path.read_bytes())
+        return f"{self.uri}/{name}"
+
+    def get(self, name: str) -> bytes:
+        return self._ask("GET", name)
+
+    def delete(self, name: str) -> None:
+        self._ask("DELETE", name)
+
+    def names(self) -> list[str]:
+        """All objects, but for the empty ones that stand for folders."""
+        listing = self._ask("GET", "?list-type=2").decode()
+        return [name for name in re.findall("<Key>(.*?)</Key>", listing) if not name.endswith("/")]
+
+    def requests(self, method: str) -> list[str]:
+        """Names of the objects that were asked for with a method, from the server's log."""
+        asked = re.findall(rf"{method} /{self.name}/?(\S*) HTTP", self._log.read_text())
+        return [name for name in asked if name and not name.startswith("?")]
+
+    def _ask(self, method: str, name: str, content: bytes | None = None) -> bytes:
+        url = f"{self.endpoint}/{self.name}/{name if name.startswith('?') else urllib.parse.quote(name)}"
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Authorization": "AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/s3/aws4_request",
+        }
+        request = urllib.request.Request(url, data=content, method=method, headers=headers)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
+            return answer.read()
+
+
+@pytest.fixture(scope="session")
+def _s3_server(tmp_path_factory):
+    """The address and the log of moto's S3 server."""
+    log = tmp_path_factory.mktemp("s3") / "server.log"
+    keys = {"AWS_ACCESS_KEY_ID": "server", "AWS_SECRET_ACCESS_KEY": "server", "AWS_EC2_METADATA_DISABLED": "true"}
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    with open(log, "wb") as file, subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | keys) as server:
+        try:
+            deadline = time.monotonic() + 60
+            while not (started := re.search(r"Running on (http://127\.0\.0\.1:\d+)", log.read_text())):
+                assert server.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, "the S3 server did not start"
+                time.sleep(0.05)
+            yield started[1], log
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+def bucket(_s3_server, monkeypatch) -> Bucket:
+    """An empty bucket, and an environment that leads to it."""
+    endpoint, log = _s3_server
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": endpoint,
+    }.items():
+        monkeypatch.setenv(name, value)
+    return Bucket(endpoint, log)

@@ -72,9 +72,6 @@ class ReadConfig:
     """Column with the label, or several parted by commas; `auto` takes the first of LABEL_KEYS."""
 
 
-MAX_SHARDS = 100_000
-
-
 @dataclass(frozen=True, kw_only=True)
 class ShardConfig:
     """One run of `shard`."""
@@ -108,8 +105,8 @@ class ShardConfig:
         require_positive(shards=self.shards)
         if self.workers is not None:
             require_positive(workers=self.workers)
-        if self.shards > MAX_SHARDS:
-            raise UsageError(f"--shards is {self.shards:,}", hint=f"give at most {MAX_SHARDS:,}")
+        if self.shards > 100_000:
+            raise UsageError(f"--shards is {self.shards:,}", hint="give at most 100,000")
         if not 0 <= self.seed < 1 << 63:
             raise UsageError(f"--seed is {self.seed}", hint="give a number from 0 to 2^63 - 1")
         if len(self.split) not in (1, 2, 3) or any(part < 0 for part in self.split) or self.split[0] <= 0:

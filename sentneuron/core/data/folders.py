@@ -46,9 +46,10 @@ class Folder:
             StorageError: the folder cannot be listed.
         """
         with explained(self.name):
-            infos = self._filesystem.get_file_info(pf.FileSelector(self._path, recursive=True, allow_not_found=True))
+            selector = pf.FileSelector(self._path, recursive=True, allow_not_found=True)
+            infos = sorted(self._filesystem.get_file_info(selector), key=lambda info: info.path)
         prefix = len(self._path.rstrip("/")) + 1
-        return {info.path[prefix:]: info.size for info in sorted(infos, key=str) if info.type == pf.FileType.File}
+        return {info.path[prefix:]: info.size for info in infos if info.type == pf.FileType.File}
 
     def open(self, name: str) -> pa.NativeFile:
         """Open a file for reading at any place.

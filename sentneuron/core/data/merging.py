@@ -114,8 +114,8 @@ def merge_all(
     entries: list[dict[str, Any]] = []
     num_duplicates = num_written = 0
     progress(0, num_bytes)
-    # What came in one block is written sooner than a process starts.
-    for merged in (map if num_spills == 1 else pool.map)(merger, shards):
+    # A little is done sooner than a process starts.
+    for merged in (map if num_bytes < 2 * PART_BYTES else pool.map)(merger, shards):
         entries += merged.entries
         num_duplicates += merged.num_duplicates
         num_written += sum(entry["bytes"] for entry in merged.entries)

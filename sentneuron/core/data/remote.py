@@ -2,7 +2,7 @@
 
 Credentials, region and endpoint are taken from where the clouds' own tools take them (`AWS_ACCESS_KEY_ID`,
 `AWS_PROFILE`, `AWS_ENDPOINT_URL`, …), or from a URI's options. A server that does not answer is given up after about
-6 s (S3) or 20 s (GCS). `hf://` needs the package huggingface_hub.
+6 s (S3) or 10 s (GCS). `hf://` needs the package huggingface_hub.
 """
 
 import atexit
@@ -29,7 +29,7 @@ from sentneuron.core.errors import (
 
 FIRST_READ = 1 << 16
 LARGEST_READ = 8 << 20
-GCS_RETRY_SECONDS = 10  # its own default is a quarter of an hour
+GCS_RETRY_SECONDS = 5  # its own default is a quarter of an hour
 
 FAILURE = re.compile(r"AWS Error (\w+)|google::cloud::Status\((\w+)|HTTP status (40[134])|\b(40[134]) Client Error")
 MISSING = ("NO_SUCH_BUCKET", "NO_SUCH_KEY", "RESOURCE_NOT_FOUND", "NOT_FOUND", "404")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sentneuron.core.config import ReadConfig
-from sentneuron.core.data.blocks import Block, SourceColumns, cut_blocks
+from sentneuron.core.data.blocks import BLOCK_BYTES, Block, SourceColumns, cut_blocks
 from sentneuron.core.data.building import check_space
 from sentneuron.core.data.choice import choose_columns
 from sentneuron.core.data.inputs import input_size
@@ -99,7 +99,9 @@ class FirstPass:
         total = None if None in sizes else sum(size for size in sizes if size is not None)
         spilled = Spilled()
         self.progress(0, total)
-        for outcome in pool.map(self.spiller, self.jobs(spilled)):
+        # A little is done sooner than a process starts.
+        run = map if total is not None and total < 2 * BLOCK_BYTES else pool.map
+        for outcome in run(self.spiller, self.jobs(spilled)):
             source = spilled.sources[outcome.source]
             for reason, line, offset in outcome.rejects:
                 self.rejects.add(reason, Place(source["name"], line, offset))

@@ -105,12 +105,12 @@ class ParquetReader:
         self._name = name
         try:
             self._file = pyarrow.parquet.ParquetFile(_opened(file), page_checksum_verification=True)
-        except (pyarrow.ArrowException, OSError) as error:
+            self.schema: pyarrow.Schema = self._file.schema_arrow
+            self.columns: list[str] = list(self.schema.names)
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             if is_outage(error):
                 raise explanation(error, name) from error
             raise DataError(f"{name} is no whole Parquet file", hint="get the file again") from error
-        self.schema: pyarrow.Schema = self._file.schema_arrow
-        self.columns: list[str] = list(self.schema.names)
         self.num_rows: int = self._file.metadata.num_rows
         self.rows_read = 0
         check_columns(self.columns, name)
