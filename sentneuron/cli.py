@@ -90,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return fail(f"{where}{error.strerror or error}", "check the file and the disk and run again", 74, told)
+    except MemoryError:
+        return fail("not enough memory", "make room, or work on less at a time: --workers 1, --batch-size", 74, told)
     except Exception as error:
         detail = f"internal: {type(error).__name__}: {error}"
         return fail(detail, "run again with --debug and report it", 1, told)

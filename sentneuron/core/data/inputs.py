@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sentneuron.core.data.locations import Location, is_remote, joined, local_path
 from sentneuron.core.data.sniffing import SUFFIX_FORMATS, data_suffix
-from sentneuron.core.errors import InputNotFoundError
+from sentneuron.core.errors import InputNotFoundError, StorageError
 
 NO_FILES = "name the files themselves"
 
@@ -82,9 +82,15 @@ def _files(given: str) -> list[str]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not _is_hidden(name)]
         yield from (Path(parent, name) for name in names if _is_data(name))
+
+
+def _refuse(error: OSError) -> None:
+    raise StorageError(
+        f"cannot read folder {error.filename}: {error.strerror}", hint="change its permissions, or name other files"
+    ) from error
 
 
 def _remote_files(given: str) -> list[str]:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from sentneuron.core.data.pool import Pool
 from sentneuron.core.data.shard_file import SCHEMA, write_shard
-from sentneuron.core.data.spills import NO_LABEL, KeyRange, Keys, read_spill, spill_path
+from sentneuron.core.data.spills import NO_LABEL, KeyRange, Keys, index_array, read_spill, spill_path
 
 Progress = Callable[[int, int | None], None]
 Rows = npt.NDArray[np.int64]
@@ -82,9 +82,10 @@ class Merger:
         labels = pa.concat_arrays([stretch.labels for stretch in found])
         order = np.lexsort((keys, keys % np.uint64(num_shards)))
         rows = settle_ties(keys, order, texts, labels, dedup=self.dedup)
-        labels = labels.take(rows)
+        taken = index_array(rows)
+        labels = labels.take(taken)
         labels = pc.if_else(pc.equal(labels, NO_LABEL), None, labels).cast(pa.string())
-        table = pa.Table.from_arrays([texts.take(rows), labels], schema=SCHEMA)
+        table = pa.Table.from_arrays([texts.take(taken), labels], schema=SCHEMA)
         shards = np.arange(wanted.first, wanted.end + 1, dtype=np.uint64)
         bounds = np.searchsorted(keys[rows] % np.uint64(num_shards), shards).tolist()
         return [table.slice(start, end - start) for start, end in pairwise(bounds)], len(keys) - len(rows)

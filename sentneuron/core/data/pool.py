@@ -14,7 +14,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import chain, islice
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from sentneuron.core.errors import StorageError
@@ -38,6 +39,7 @@ class Pool:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._executor: ProcessPoolExecutor | None = None
+        self._processes: set[BaseProcess] = set()
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Yield the results in the order of `items`, of which at most `workers` + 1 are under way.
@@ -68,23 +70,28 @@ class Pool:
             for future in waiting:
                 future.cancel()
 
-    def close(self) -> None:
-        """End the processes, once what they are at is done."""
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
+    def close(self, *, at_once: bool = False) -> None:
+        """End the processes, once what they are at is done or at once."""
+        if self._executor is None:
+            return
+        if at_once:
+            for process in self._processes:
+                process.kill()
+        self._executor.shutdown(cancel_futures=True)
 
     def _submit(self, function: Callable[[Item], Result], item: Item) -> "Future[Result]":
-        if self._executor is not None:
-            return self._executor.submit(function, item)
-        self._executor = ProcessPoolExecutor(
-            self.workers, mp_context=get_context("spawn"), initializer=end_with_parent, initargs=(os.getpid(),)
-        )
-        # The first call starts the processes, and a blocked signal stays blocked in them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        if self._executor is None:
+            self._executor = ProcessPoolExecutor(
+                self.workers, mp_context=get_context("spawn"), initializer=end_with_parent, initargs=(os.getpid(),)
+            )
+        # A call may start a process, and a blocked signal stays blocked in it.
+        others = set(active_children())
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return self._executor.submit(function, item)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            self._processes |= set(active_children()) - others
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager
@@ -93,8 +100,10 @@ def open_pool(workers: int | None) -> Iterator[Pool]:
     pool = Pool(workers or default_workers())
     try:
         yield pool
-    finally:
-        pool.close()
+    except BaseException:
+        pool.close(at_once=True)
+        raise
+    pool.close()
 
 
 def end_with_parent(parent: int) -> None:

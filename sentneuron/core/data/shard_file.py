@@ -77,7 +77,7 @@ def cut_row_groups(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
     Where the parts begin and end does not show.
     """
-    rest = SCHEMA.empty_table()
+    rest = pa.Table.from_batches([], SCHEMA)
     for part in parts:
         table = pa.concat_tables([rest, part]).combine_chunks()
         text, starts = concatenated(table.column("text"))

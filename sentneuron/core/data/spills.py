@@ -46,10 +46,8 @@ def write_spill(
     order = np.lexsort((keys, shards))
     bounds = np.searchsorted(shards[order], np.arange(num_shards + 1, dtype=np.uint64))
     encoded = {label: NO_LABEL if label is None else label.encode() for label in set(labels)}
-    columns = [
-        pa.array(texts, pa.binary()).take(order),
-        pa.array([encoded[label] for label in labels], pa.binary()).take(order),
-    ]
+    rows = index_array(order)
+    columns = [binary_array(texts).take(rows), binary_array([encoded[label] for label in labels]).take(rows)]
     buffers = [column.buffers() for column in columns]
     with open(path, "wb") as file:
         num_bytes = int(np.frombuffer(buffers[0][1], np.int32)[len(texts)])
@@ -59,6 +57,20 @@ def write_spill(
             file.write(memoryview(offsets)[: 4 * (len(texts) + 1)])
         for _, _, data in buffers:
             file.write(data or b"")
+
+
+def binary_array(strings: Sequence[bytes]) -> pa.Array:
+    """Return strings as an array. `pyarrow.array` would import pandas first, to look whether they are of its kind."""
+    bounds = np.zeros(len(strings) + 1, np.int32)
+    np.cumsum([len(string) for string in strings], out=bounds[1:])
+    return pa.Array.from_buffers(
+        pa.binary(), len(strings), [None, pa.py_buffer(bounds), pa.py_buffer(b"".join(strings))]
+    )
+
+
+def index_array(rows: npt.NDArray[np.int64]) -> pa.Array:
+    """Return row numbers as an array, for `take`; without pandas, as `binary_array`."""
+    return pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))])
 
 
 class KeyRange(NamedTuple):

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from sentneuron.core.config import TrainConfig
 
 MAX_LEARNING_RATE = 3e-3
-"""Linear scaling with the batch diverged above it. Source: Puri et al. 2018, arXiv:1808.01371, section 4.2."""
+"""Of Adam: linear scaling with the batch diverged above it. Plain gradient descent learns nothing below.
+
+Source: Puri et al. 2018, arXiv:1808.01371, section 4.2.
+"""
 
 REFERENCE_STREAMS = 128
 """The global batch at which the peak is `lr` itself."""
@@ -32,5 +35,7 @@ def make_schedule(config: TrainConfig, *, steps_per_epoch: int, num_streams: int
         limits.append(config.max_steps)
     if config.max_bytes is not None:
         limits.append(max(1, config.max_bytes // (num_streams * config.seq_length)))
-    peak = min(config.lr * num_streams / REFERENCE_STREAMS, MAX_LEARNING_RATE)
+    peak = config.lr * num_streams / REFERENCE_STREAMS
+    if config.optim == "Adam":
+        peak = min(peak, MAX_LEARNING_RATE)
     return Schedule(peak=peak, num_steps=min(limits), warmup=config.warmup)

@@ -366,6 +366,6 @@ def test_every_cell_trains(config, cell):
 
 
 def test_plain_gradient_descent_trains(config):
-    loop.train(replace(config, optim="SGD", lr=0.1))
+    loop.train(replace(config, optim="SGD", lr=30))
     first, last = first_and_last_bits(config.save)
-    assert last < first
+    assert last < first - 0.3

@@ -37,3 +37,4 @@ def test_the_peak_grows_with_the_global_batch_up_to_the_cap():
     assert schedule(num_streams=64).peak == pytest.approx(2.5e-4)
     assert schedule(num_streams=512).peak == pytest.approx(2e-3)
     assert schedule(num_streams=4096).peak == MAX_LEARNING_RATE
+    assert schedule(num_streams=4096, optim="SGD").peak > MAX_LEARNING_RATE
