@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sentneuron.core.data.pool import Pool
 from sentneuron.core.data.shard_file import SCHEMA, write_shard
@@ -83,9 +82,7 @@ class Merger:
         order = np.lexsort((keys, keys % np.uint64(num_shards)))
         rows = settle_ties(keys, order, texts, labels, dedup=self.dedup)
         taken = index_array(rows)
-        labels = labels.take(taken)
-        labels = pc.if_else(pc.equal(labels, NO_LABEL), None, labels).cast(pa.string())
-        table = pa.Table.from_arrays([texts.take(taken), labels], schema=SCHEMA)
+        table = pa.Table.from_arrays([texts.take(taken), label_column(labels.take(taken))], schema=SCHEMA)
         shards = np.arange(wanted.first, wanted.end + 1, dtype=np.uint64)
         bounds = np.searchsorted(keys[rows] % np.uint64(num_shards), shards).tolist()
         return [table.slice(start, end - start) for start, end in pairwise(bounds)], len(keys) - len(rows)
@@ -122,6 +119,18 @@ def merge_all(
         num_written += sum(entry["bytes"] for entry in merged.entries)
         progress(num_written, num_bytes)
     return entries, num_duplicates
+
+
+def label_column(labels: pa.Array) -> pa.Array:
+    """Return labels as strings, null for NO_LABEL."""
+    _, offsets, data = labels.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[: len(labels) + 1]
+    first_bytes = np.frombuffer(data or b"", np.uint8)
+    is_missing = np.zeros(len(labels), np.bool_)
+    filled = np.flatnonzero(np.diff(bounds))
+    is_missing[filled] = first_bytes[bounds[filled]] == NO_LABEL[0]
+    valid = pa.py_buffer(np.packbits(~is_missing, bitorder="little"))
+    return pa.Array.from_buffers(pa.string(), len(labels), [valid, offsets, data], int(is_missing.sum()))
 
 
 def settle_ties(keys: Keys, order: Rows, texts: pa.Array, labels: pa.Array, *, dedup: bool) -> Rows:
