@@ -12,7 +12,16 @@ import pyarrow as pa
 
 from sentneuron.core.data.pool import Pool
 from sentneuron.core.data.shard_file import SCHEMA, write_shard
-from sentneuron.core.data.spills import NO_LABEL, KeyRange, Keys, index_array, read_spill, spill_path
+from sentneuron.core.data.spills import (
+    NO_LABEL,
+    KeyRange,
+    Keys,
+    first_keys,
+    index_array,
+    read_spill,
+    shard_bounds,
+    spill_path,
+)
 
 Progress = Callable[[int, int | None], None]
 Rows = npt.NDArray[np.int64]
@@ -44,22 +53,27 @@ class Merger:
 
     def __call__(self, shards: range) -> Merged:
         """Write some shards."""
-        if self.num_parts == 1:
-            tables, num_duplicates = self.read(KeyRange(shards.start, shards.stop))
-            entries = [self.write(shard, [table]) for shard, table in zip(shards, tables, strict=True)]
-            return Merged([entry for entry in entries if entry], num_duplicates)
-
         num_duplicates = 0
 
-        def parts(shard: int) -> Iterator[pa.Table]:
+        def read(wanted: KeyRange) -> list[pa.Table]:
             nonlocal num_duplicates
-            for low, end in pairwise(part * (1 << 64) // self.num_parts for part in range(self.num_parts + 1)):
-                (table,), count = self.read(KeyRange(shard, shard + 1, low, end - 1))
-                num_duplicates += count
-                yield table
+            tables, count = self.read(wanted)
+            num_duplicates += count
+            return tables
 
-        entries = [self.write(shard, parts(shard)) for shard in shards]
+        tables: Iterable[Iterable[pa.Table]]
+        if self.num_parts == 1:
+            tables = ([table] for table in read(KeyRange(shards.start, shards.stop)))
+        else:
+            tables = ((table for wanted in self.ranges(shard) for table in read(wanted)) for shard in shards)
+        entries = [self.write(shard, parts) for shard, parts in zip(shards, tables, strict=True)]
         return Merged([entry for entry in entries if entry], num_duplicates)
+
+    def ranges(self, shard: int) -> Iterator[KeyRange]:
+        """Yield the parts of one shard."""
+        low, end = first_keys(len(self.paths))[shard : shard + 2]
+        bounds = (low + part * (end - low) // self.num_parts for part in range(self.num_parts + 1))
+        return (KeyRange(shard, shard + 1, low, end - 1) for low, end in pairwise(bounds))
 
     def write(self, shard: int, tables: Iterable[pa.Table]) -> dict[str, Any] | None:
         """Write one shard; return its entry, None where it has no document."""
@@ -79,12 +93,10 @@ class Merger:
         keys = np.concatenate([stretch.keys for stretch in found])
         texts = pa.concat_arrays([stretch.texts for stretch in found])
         labels = pa.concat_arrays([stretch.labels for stretch in found])
-        order = np.lexsort((keys, keys % np.uint64(num_shards)))
-        rows = settle_ties(keys, order, texts, labels, dedup=self.dedup)
+        rows = settle_ties(keys, np.argsort(keys), texts, labels, dedup=self.dedup)
         taken = index_array(rows)
         table = pa.Table.from_arrays([texts.take(taken), label_column(labels.take(taken))], schema=SCHEMA)
-        shards = np.arange(wanted.first, wanted.end + 1, dtype=np.uint64)
-        bounds = np.searchsorted(keys[rows] % np.uint64(num_shards), shards).tolist()
+        bounds = shard_bounds(keys[rows], first_keys(num_shards)[wanted.first : wanted.end + 1])
         return [table.slice(start, end - start) for start, end in pairwise(bounds)], len(keys) - len(rows)
 
 
@@ -136,14 +148,15 @@ def label_column(labels: pa.Array) -> pa.Array:
 def settle_ties(keys: Keys, order: Rows, texts: pa.Array, labels: pa.Array, *, dedup: bool) -> Rows:
     """Return `order`, which sorts by key, with rows of equal keys by (text, label); with `dedup` the first of each."""
     keys = keys[order]
-    changes = np.flatnonzero(keys[1:] != keys[:-1]) + 1
-    starts, ends = np.concatenate([[0], changes]), np.concatenate([changes, [len(keys)]])
-    is_tied = ends - starts > 1
+    is_same = keys[1:] == keys[:-1]
+    places = np.flatnonzero(np.append(is_same, False) | np.append(False, is_same))
+    rows = order[places]
+    taken = index_array(rows)
+    # NO_LABEL is greater than any label.
+    values = (keys[places].tolist(), texts.take(taken).to_pylist(), labels.take(taken).to_pylist(), rows.tolist())
+    tied = sorted(zip(*values, strict=True))
+    order[places] = [row for *_, row in tied]
     is_kept = np.ones(len(keys), np.bool_)
-    for start, end in zip(starts[is_tied].tolist(), ends[is_tied].tolist(), strict=True):
-        # NO_LABEL is greater than any label.
-        rows = sorted(order[start:end].tolist(), key=lambda row: (texts[row].as_py(), labels[row].as_py()))
-        order[start:end] = rows
-        if dedup:
-            is_kept[start + 1 : end] = [texts[a] != texts[b] for a, b in pairwise(rows)]
+    if dedup:
+        is_kept[places[1:]] = [text != other for (_, text, *_), (_, other, *_) in pairwise(tied)]
     return order[is_kept]

@@ -16,9 +16,8 @@ from sentneuron.core.data.folders import Folder
 from sentneuron.core.data.locations import Location, joined
 from sentneuron.core.data.manifest import NAME, SHARD_PATH, SPLITS, UNFINISHED, parse_manifest
 from sentneuron.core.data.remote import connect, explained, list_files, look_up
-from sentneuron.core.data.shard_folder import REJECTS
-from sentneuron.core.errors import DataError, OutputError, StorageError
-from sentneuron.core.values import changed_values
+from sentneuron.core.data.shard_folder import REJECTS, check_settings
+from sentneuron.core.errors import OutputError, StorageError
 
 UPLOADS_AT_ONCE = 8
 
@@ -122,13 +121,4 @@ def _check_settings(folder: Folder, name: str | None, settings: dict[str, Any]) 
     """Hold the manifest there, called `name`, against the new settings."""
     if name is None:
         raise OutputError(f"{folder.name} exists and has no {NAME}", hint="replace it with --force")
-    try:
-        made_with = parse_manifest(folder.read(name), folder.path(name))["settings"]
-    except DataError as error:
-        raise OutputError(f"{folder.name} exists: {error.message}", hint="replace it with --force") from error
-    changes = changed_values(made_with, settings)
-    if changes:
-        raise OutputError(
-            f"{folder.name} was made with other settings ({'; '.join(changes)})",
-            hint="replace it with --force, or name another folder with -o",
-        )
+    check_settings(folder.name, lambda: parse_manifest(folder.read(name), folder.path(name)), settings)

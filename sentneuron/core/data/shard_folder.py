@@ -1,6 +1,6 @@
 """Where a shard folder goes, and whether what stands there may be replaced."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from glob import has_magic
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,17 @@ def check_replaceable(output: Path, settings: dict[str, Any], *, force: bool) ->
         raise OutputError(f"{output} is not a shard folder: it holds {foreign[0]}", hint="name another with -o")
     if force or not any(output.iterdir()):
         return
+    check_settings(str(output), lambda: read_manifest(output), settings)
+
+
+def check_settings(output: str, read: Callable[[], dict[str, Any]], settings: dict[str, Any]) -> None:
+    """Hold the manifest that `read` returns, of the folder `output`, against the settings of a new run.
+
+    Raises:
+        OutputError: it is damaged, or made with others; names what differs.
+    """
     try:
-        made_with = read_manifest(output)["settings"]
+        made_with = read()["settings"]
     except DataError as error:
         raise OutputError(f"{output} exists: {error.message}", hint="replace it with --force") from error
     changes = changed_values(made_with, settings)

@@ -65,8 +65,7 @@ def write_shards(
     """Write a shard folder from `sources`, or from what `config.inputs` stands for.
 
     `progress` counts bytes of input, then starts again at 0 for the bytes of text written, and again for those uploaded
-    where the output is in a bucket. `on_source` is told the
-    columns of each source as it is opened.
+    where the output is in a bucket. `on_source` is told the columns of each source as it is opened.
 
     Raises:
         UsageError: the split does not fit the shards, or the output has no name.

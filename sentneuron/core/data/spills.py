@@ -1,20 +1,22 @@
-"""Documents between the two passes of sharding: one spill file a block of input, sorted by (shard, key).
+"""Documents between the two passes of sharding: one spill file a block of input, sorted by key.
 
-A document's key decides its shard (key mod shards) and its place inside it. A spill holds the numbers of its documents
-and bytes of text (int64), which document each shard begins with and their number (int64), then by document the key
-(uint64), where its text and its label begin (int32, and the ends), all texts, all labels. So the documents of some
-shards are one stretch of each. Byte order is the machine's: a spill does not outlive its run.
+A document's key decides its shard and its place inside it: of n shards, shard s holds the keys from s * 2^64 / n on. A
+spill holds the numbers of its documents and bytes of text (int64), which document each shard begins with and their
+number (int64), then by document the key (uint64), where its text and its label begin (int32, and the ends), all texts,
+all labels. So the documents of some shards are one stretch of each. Byte order is the machine's: a spill does not
+outlive its run.
 """
 
-import hashlib
 import os
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import xxhash
 
 NO_LABEL = b"\xff"
 """Stands for the label of a document without one; no UTF-8 has this byte."""
@@ -28,13 +30,25 @@ def spill_path(folder: Path, number: int) -> Path:
 
 
 def document_keys(texts: Sequence[bytes], *, seed: int) -> Keys:
-    """Return for each clean text the number that decides shard and order: a BLAKE2b of 8 bytes, big-endian.
+    """Return for each clean text the number that decides shard and order: its XXH3 of 64 bits.
 
-    The seed is its salt. On a processor without instructions for SHA it takes half the time of a sha256.
+    Nothing rests on it but an even deal (texts are compared before they count as equal), so that it need not be hard
+    to forge; on reviews it takes a third of the time of a BLAKE2b.
     """
-    blake2b, salt = hashlib.blake2b, seed.to_bytes(16, "big")
-    digests = b"".join([blake2b(text, digest_size=8, salt=salt).digest() for text in texts])
-    return np.frombuffer(digests, ">u8").astype(np.uint64)
+    digest = xxhash.xxh3_64_intdigest
+    return np.array([digest(text, seed=seed) for text in texts], np.uint64)
+
+
+def first_keys(num_shards: int) -> list[int]:
+    """Return the smallest key of each shard, and 2^64."""
+    return [-(-(shard << 64) // num_shards) for shard in range(num_shards + 1)]
+
+
+def shard_bounds(keys: Keys, first_keys: Sequence[int]) -> list[int]:
+    """Return the rows of sorted keys that each shard begins with, and the row where the last one ends."""
+    *lower, end = first_keys
+    last = np.searchsorted(keys, np.uint64(end - 1), side="right")
+    return [*np.searchsorted(keys, np.array(lower, np.uint64)).tolist(), int(last)]
 
 
 def write_spill(
@@ -42,34 +56,23 @@ def write_spill(
 ) -> None:
     """Write the documents of one block."""
     keys = document_keys(texts, seed=seed)
-    shards = keys % np.uint64(num_shards)
-    order = np.lexsort((keys, shards))
-    bounds = np.searchsorted(shards[order], np.arange(num_shards + 1, dtype=np.uint64))
+    order = np.argsort(keys)
+    keys = keys[order]
+    bounds = shard_bounds(keys, first_keys(num_shards))
     encoded = {label: NO_LABEL if label is None else label.encode() for label in set(labels)}
-    rows = index_array(order)
-    columns = [binary_array(texts).take(rows), binary_array([encoded[label] for label in labels]).take(rows)]
-    buffers = [column.buffers() for column in columns]
+    rows = order.tolist()
+    columns = [[texts[row] for row in rows], [encoded[labels[row]] for row in rows]]
     with open(path, "wb") as file:
-        num_bytes = int(np.frombuffer(buffers[0][1], np.int32)[len(texts)])
-        file.write(np.array([len(texts), num_bytes, *bounds], np.int64).data)
-        file.write(keys[order].data)
-        for _, offsets, _ in buffers:
-            file.write(memoryview(offsets)[: 4 * (len(texts) + 1)])
-        for _, _, data in buffers:
-            file.write(data or b"")
-
-
-def binary_array(strings: Sequence[bytes]) -> pa.Array:
-    """Return strings as an array. `pyarrow.array` would import pandas first, to look whether they are of its kind."""
-    bounds = np.zeros(len(strings) + 1, np.int32)
-    np.cumsum([len(string) for string in strings], out=bounds[1:])
-    return pa.Array.from_buffers(
-        pa.binary(), len(strings), [None, pa.py_buffer(bounds), pa.py_buffer(b"".join(strings))]
-    )
+        file.write(np.array([len(texts), sum(map(len, texts)), *bounds], np.int64).data)
+        file.write(keys.data)
+        for column in columns:
+            file.write(np.array(list(accumulate(map(len, column), initial=0)), np.int32).data)
+        for column in columns:
+            file.write(b"".join(column))
 
 
 def index_array(rows: npt.NDArray[np.int64]) -> pa.Array:
-    """Return row numbers as an array, for `take`; without pandas, as `binary_array`."""
+    """Return row numbers as an array, for `take`. `pyarrow.array` would import pandas first, to look for its kinds."""
     return pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))])
 
 

@@ -4,28 +4,27 @@ Entities are unescaped twice and no more: text escaped three times is somebody's
 not by `<.*?>`. Characters become what Unidecode makes of them, with one exception: C1 controls (U+0080 to U+009F, among
 them NEL), which Unidecode drops, are white space as C0 controls are; two words never grow together.
 
-`clean` is called for every record and works on whole texts; `clean_with_offsets` does the same a match at a time and
-remembers which character each piece came from. The tests hold the two against each other on every code point. Both take
-time linear in the text's length, whatever the text.
+`clean_all` is what every record goes through, and works on many whole texts; `clean_with_offsets` does the same a match
+at a time and remembers which character each piece came from. The tests hold the two against each other on every code
+point. Both take time linear in the text's length, whatever the text.
 """
 
 import html
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version as installed_version
 from itertools import takewhile
 from typing import Any, NamedTuple, Self
 
+from sentneuron.core.data.blanks import PADDING_AFTER, PADDING_BEFORE, pad_all
 from sentneuron.core.data.transliteration import TO_ASCII, ascii_of
 from sentneuron.core.errors import DataError
 
 VERSION = 1
 """Of the rule; raised whenever the same text would give other bytes."""
-PADDING_BEFORE = b"\n "
-PADDING_AFTER = b" "
 
 # The same shape as the standard library's, which leaves the pattern private.
 # Source: https://html.spec.whatwg.org/multipage/syntax.html#character-references
@@ -52,7 +51,6 @@ C1_CONTROL = re.compile(r"[\x80-\x9f]")
 NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-BLANK_CONTROLS = bytes.maketrans(bytes(range(32)) + b"\x7f", b" " * 33)
 UNICODE_BLANK = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
 SPACES = re.compile(r"  +")
 
@@ -104,20 +102,14 @@ class TextRule:
 
     def clean(self, text: str) -> bytes:
         """Return the clean text as bytes, padded in front and behind."""
-        if "&" in text:
-            text = ENTITY.sub(unescape_entity, ENTITY.sub(unescape_entity, text))
-        if "<" in text:
-            text = TAG.sub(" ", text)
-        if not self.keep_unicode:
-            data = text.encode("ascii", TO_ASCII).translate(BLANK_CONTROLS)
-        elif text.isprintable():
-            data = text.encode()
-        else:
-            data = UNICODE_BLANK.sub(" ", text).encode("utf-8", "ignore")
-        # One search for two spaces finds all, or none, and is faster from the end; a pattern stops at every word.
-        pieces = data.rsplit(b"  ")
-        data = data.strip() if len(pieces) == 1 else b" ".join(filter(None, map(bytes.strip, pieces)))
-        return PADDING_BEFORE + data + PADDING_AFTER
+        return self.clean_all([text])[0]
+
+    def clean_all(self, texts: Iterable[str]) -> list[bytes]:
+        """Return `clean` of each text; of many in a third of the time."""
+        texts = [remove_markup(text) if "<" in text or "&" in text else text for text in texts]
+        if self.keep_unicode:
+            return pad_all([UNICODE_BLANK.sub(" ", text).encode("utf-8", "ignore") for text in texts])
+        return pad_all([text.encode() if text.isascii() else text.encode("ascii", TO_ASCII) for text in texts])
 
     def clean_with_offsets(self, text: str) -> tuple[bytes, list[int]]:
         """Return `clean(text)`, and for each character of `text` the index of its last byte in it.
@@ -142,6 +134,13 @@ class TextRule:
             latest = own or latest
             last_byte[index] = latest
         return PADDING_BEFORE + body.encode() + PADDING_AFTER, last_byte
+
+
+def remove_markup(text: str) -> str:
+    """Unescape entities twice, then turn each tag into a space."""
+    if "&" in text:
+        text = ENTITY.sub(unescape_entity, ENTITY.sub(unescape_entity, text))
+    return TAG.sub(" ", text) if "<" in text else text
 
 
 def unescape_entity(match: re.Match[str]) -> str:

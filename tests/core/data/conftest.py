@@ -1,11 +1,12 @@
-"""Fixtures for tests that make shard folders: each gives a function."""
+"""Fixtures for tests that read sources and make shard folders: each gives a function."""
 
 import json
 
 import pyarrow.parquet as pq
 import pytest
 
-from sentneuron.core.config import ShardConfig
+from sentneuron.core.config import ReadConfig, ShardConfig
+from sentneuron.core.data.readers import open_source
 from sentneuron.core.data.sharding import write_shards
 
 
@@ -57,3 +58,15 @@ def contents():
         return {name: path.read_bytes() for name, path in files.items() if name not in without}
 
     return read
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Write bytes to a file, and return its source and its rows."""
+
+    def read_bytes(content, name="in"):
+        (tmp_path / name).write_bytes(content)
+        source = open_source(str(tmp_path / name), ReadConfig())
+        return source, list(source.rows())
+
+    return read_bytes

@@ -4,23 +4,10 @@ import json
 
 import pytest
 
-from sentneuron.core.config import ReadConfig
 from sentneuron.core.data import lines
 from sentneuron.core.data.lines import TOO_LONG
-from sentneuron.core.data.readers import BadRow, Place, Row, open_source
+from sentneuron.core.data.readers import BadRow, Place, Row
 from sentneuron.core.errors import DataError
-
-
-@pytest.fixture
-def read(tmp_path):
-    """Write bytes to a file, and return its source and its rows."""
-
-    def read_bytes(content, name="in"):
-        (tmp_path / name).write_bytes(content)
-        source = open_source(str(tmp_path / name), ReadConfig())
-        return source, list(source.rows())
-
-    return read_bytes
 
 
 def texts(rows):

@@ -264,7 +264,7 @@ def test_the_fingerprint_is_of_the_texts_and_the_rule_not_of_the_folder(made, fo
     assert open_shards(folder).fingerprint == open_shards(made).fingerprint
 
     source = tmp_path / "in.txt"
-    source.write_text("café\n", encoding="utf-8")
+    source.write_text("".join(f"café {number}\n" for number in range(20)), encoding="utf-8")
     prints = set()
     for number, options in enumerate([{}, {"keep_unicode": True}, {"seed": 1}]):
         output = tmp_path / str(number)

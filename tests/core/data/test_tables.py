@@ -12,18 +12,6 @@ from sentneuron.core.data.readers import BadRow, Place, Row, open_source
 from sentneuron.core.errors import DataError
 
 
-@pytest.fixture
-def read(tmp_path):
-    """Write bytes to a file, and return its source and its rows."""
-
-    def read_bytes(content, name="in.csv"):
-        (tmp_path / name).write_bytes(content)
-        source = open_source(str(tmp_path / name), ReadConfig())
-        return source, list(source.rows())
-
-    return read_bytes
-
-
 def texts(rows):
     return [row.fields["text"] for row in rows if isinstance(row, Row)]
 
