@@ -8,7 +8,7 @@ it, cleans the text, hashes, sorts, keeps duplicates in one split, and writes up
 to disk. Each run is a process of its own with one thread, start-up included; runs are interleaved, so that a noisy
 minute hits all. CPU-seconds are user and system time of the process and its children. Ratios are medians of the rounds'
 pairs. A run on ten lines gives the start-up by itself. Refuses to report where an output does not hold every record.
-Outputs stay until all runs are done: a file system may pass over the inodes of a thousand files just removed one by one.
+Outputs stay until all runs are done: some file systems pass over inodes freed a moment ago one by one.
 """
 
 import argparse

@@ -1,7 +1,17 @@
-"""`python -m sentneuron`: the same as the console script."""
+"""`sentneuron` and `python -m sentneuron`.
+
+Worker processes import this file again before they are given work: it must stay light.
+"""
 
 import sys
 
-from sentneuron.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line; return the exit code."""
+    from sentneuron.cli import main as run
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

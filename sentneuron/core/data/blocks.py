@@ -1,13 +1,16 @@
 """Cut an open source into blocks that can be worked on apart: whole lines where a line is a record, else records.
 
-The parent reads and decompresses, which is cheap; whoever gets a block parses it. Lines and offsets in a block are
-those of the file, so that where it was cut does not show.
+The parent reads and decompresses, which is cheap; whoever gets a block parses it. Another process reads a plain file's
+part again: through a pipe it would cost more. Lines and offsets in a block are those of the file, so that where it was
+cut does not show.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sentneuron.core.data.compression import became_shorter, storage_error
 from sentneuron.core.data.fields import label_of, text_of
 from sentneuron.core.data.lines import MAX_LINE_BYTES, ByteLines
 from sentneuron.core.data.readers import Row, Source
@@ -28,18 +31,46 @@ class SourceColumns:
     """A line that says so, and names the other candidates."""
 
 
+class FilePart(NamedTuple):
+    """Bytes that whoever works on them reads from the file."""
+
+    path: str
+    offset: int
+    num_bytes: int
+
+    def read(self) -> bytes:
+        """Read them.
+
+        Raises:
+            StorageError: reading failed, or the file became shorter.
+        """
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                data = os.pread(file.fileno(), self.num_bytes, self.offset)
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+        if len(data) < self.num_bytes:
+            raise became_shorter(self.path)
+        return data
+
+
 @dataclass(frozen=True, kw_only=True)
 class LineBlock:
     """Whole lines of NDJSON, Python dicts or plain text, the last one maybe without its end."""
 
     format: str
     taken: SourceColumns
-    data: bytes
+    data: bytes | FilePart
     first_line: int
     first_offset: int
     has_offsets: bool
     ends_too_long: bool = False
     """The last line is longer than any record may be, and its content is left out."""
+
+    @property
+    def content(self) -> bytes:
+        """The lines themselves."""
+        return self.data.read() if isinstance(self.data, FilePart) else self.data
 
 
 class Record(NamedTuple):
@@ -62,17 +93,19 @@ class RecordBlock:
 Block = LineBlock | RecordBlock
 
 
-def cut_blocks(source: Source, taken: SourceColumns) -> Iterator[Block]:
-    """Yield a source's records in order, in blocks of about BLOCK_BYTES.
+def cut_blocks(source: Source, taken: SourceColumns, *, by_reference: bool = False) -> Iterator[Block]:
+    """Yield a source's records in order, in blocks of about BLOCK_BYTES; `by_reference` without lines of a plain file.
 
     Raises:
         DataError: the file is damaged, so that what follows cannot be read.
         StorageError: reading failed.
     """
-    return cut_records(source, taken) if source.lines is None else cut_lines(source.lines, source.format, taken)
+    if source.lines is None:
+        return cut_records(source, taken)
+    return cut_lines(source.lines, source.format, taken, by_reference=by_reference)
 
 
-def cut_lines(lines: ByteLines, format: str, taken: SourceColumns) -> Iterator[LineBlock]:
+def cut_lines(lines: ByteLines, format: str, taken: SourceColumns, *, by_reference: bool) -> Iterator[LineBlock]:
     """Yield blocks of whole lines."""
     stream, line, offset = lines.stream, 1, lines.first_offset
     while data := stream.read(BLOCK_BYTES):
@@ -93,7 +126,7 @@ def cut_lines(lines: ByteLines, format: str, taken: SourceColumns) -> Iterator[L
         yield LineBlock(
             format=format,
             taken=taken,
-            data=data,
+            data=FilePart(lines.path, offset, len(data)) if by_reference and lines.path and not ends_too_long else data,
             first_line=line,
             first_offset=offset,
             has_offsets=lines.has_offsets,

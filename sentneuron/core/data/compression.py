@@ -43,6 +43,8 @@ class CountedInput(io.RawIOBase):
     def __init__(self, path: str, name: str) -> None:
         self.file_name = name
         self.bytes_read = 0
+        self.is_local_file = False
+        """Others can open it and find the same."""
         self._size: int | None = None
         self._readinto: Callable[[Any], int | None]
         self._close: Callable[[], None] = lambda: None
@@ -58,7 +60,8 @@ class CountedInput(io.RawIOBase):
             file = _open(local_path(path))
             status = os.fstat(file.fileno())
             self._readinto, self._close = file.readinto, file.close
-            self._size = status.st_size if stat.S_ISREG(status.st_mode) else None
+            self.is_local_file = stat.S_ISREG(status.st_mode)
+            self._size = status.st_size if self.is_local_file else None
 
     def readable(self) -> bool:
         return True
@@ -70,10 +73,7 @@ class CountedInput(io.RawIOBase):
             raise storage_error(error, self.file_name) from error
         self.bytes_read += num_bytes
         if not num_bytes and self._size is not None and self.bytes_read < self._size:
-            raise StorageError(
-                f"{self.file_name} became shorter while it was read",
-                hint="let whatever writes it finish, and run again",
-            )
+            raise became_shorter(self.file_name)
         return num_bytes
 
     def regular_size(self) -> int | None:
@@ -180,3 +180,8 @@ def _open(path: str) -> io.FileIO:
 def storage_error(error: OSError, name: str) -> StorageError:
     """Turn the system's error on reading `name` into ours."""
     return StorageError(f"cannot read {name}: {error.strerror or error}", hint="check the file and its permissions")
+
+
+def became_shorter(name: str) -> StorageError:
+    """Return the error for a file that ended before its size."""
+    return StorageError(f"{name} became shorter while it was read", hint="let whatever writes it finish, and run again")

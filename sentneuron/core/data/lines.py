@@ -26,13 +26,23 @@ class Line(NamedTuple):
 
 
 class ByteLines:
-    """The text of one file as UTF-8 bytes, from `first_offset` on; iterating gives its lines."""
+    """The text of one file as UTF-8 bytes, from `first_offset` on; iterating gives its lines.
+
+    `path` is where others can read the same bytes at the same offsets, None where they cannot.
+    """
 
     def __init__(
-        self, stream: io.BufferedReader, name: str, *, first_offset: int = 0, has_offsets: bool = True
+        self,
+        stream: io.BufferedReader,
+        name: str,
+        *,
+        first_offset: int = 0,
+        has_offsets: bool = True,
+        path: str | None = None,
     ) -> None:
         self.stream = stream
         self.name = name
+        self.path = path
         self.first_offset = first_offset
         self.has_offsets = has_offsets
 

@@ -67,7 +67,7 @@ def parse_block(block: Block, rule: TextRule) -> Parsed:
 
     parse = lines_parser(block)
     number, offset = block.first_line, block.first_offset
-    for lines in cut_slabs(block.data):
+    for lines in cut_slabs(block.content):
         ends = list(accumulate(map(len, lines), initial=offset))
         numbers = range(number, number + len(lines))
         add_clean(parsed, rule, parse(lines), numbers, ends[:-1] if block.has_offsets else [None] * len(lines))

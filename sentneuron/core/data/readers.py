@@ -13,6 +13,7 @@ from sentneuron.core.config import InputFormat, ReadConfig
 from sentneuron.core.data.compression import BLOCK_BYTES, CountedInput, Replayed, open_bytes
 from sentneuron.core.data.inputs import expand_inputs
 from sentneuron.core.data.lines import ByteLines, Transcoded, is_utf8
+from sentneuron.core.data.locations import local_path
 from sentneuron.core.data.objects import read_json_array, read_ndjson, read_python, read_text
 from sentneuron.core.data.records import BadRow, Place, Row
 from sentneuron.core.data.sniffing import HEAD_BYTES, SUFFIX_FORMATS, check_is_text, data_suffix, find_format
@@ -122,7 +123,14 @@ def _open_format(source: Source, path: str, read: ReadConfig, *, is_plain_utf8: 
         raise DataError(f"{source.name} is empty", hint="give a file with text")
 
     source.format = read.format or (find_format(head, path) if head.strip() else "text")
-    lines = ByteLines(stream, source.name, first_offset=first_offset, has_offsets=is_plain_utf8)
+    is_as_on_disk = compression is None and is_plain_utf8 and source._file.is_local_file
+    lines = ByteLines(
+        stream,
+        source.name,
+        first_offset=first_offset,
+        has_offsets=is_plain_utf8,
+        path=local_path(path) if is_as_on_disk else None,
+    )
     _open_lines(source, lines)
 
 

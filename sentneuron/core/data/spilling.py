@@ -100,8 +100,9 @@ class FirstPass:
         spilled = Spilled()
         self.progress(0, total)
         # A little is done sooner than a process starts.
-        run = map if total is not None and total < 2 * BLOCK_BYTES else pool.map
-        for outcome in run(self.spiller, self.jobs(spilled)):
+        is_little = total is not None and total < 2 * BLOCK_BYTES
+        jobs = self.jobs(spilled, by_reference=pool.workers > 1 and not is_little)
+        for outcome in (map if is_little else pool.map)(self.spiller, jobs):
             source = spilled.sources[outcome.source]
             for reason, line, offset in outcome.rejects:
                 self.rejects.add(reason, Place(source["name"], line, offset))
@@ -116,7 +117,7 @@ class FirstPass:
             self.progress(outcome.bytes_read, total)
         return spilled
 
-    def jobs(self, spilled: Spilled) -> Iterator[Job]:
+    def jobs(self, spilled: Spilled, *, by_reference: bool) -> Iterator[Job]:
         """Cut all sources, and note each in `spilled.sources`."""
         number = done = 0
         for index, name in enumerate(self.names):
@@ -126,7 +127,7 @@ class FirstPass:
                 self.on_source(taken)
                 entry: dict[str, Any] = {"name": source.name, "format": source.format, "bytes": 0, "records": 0}
                 spilled.sources.append({**entry, "text_key": text_key, "label_keys": label_keys})
-                for block in cut_blocks(source, taken):
+                for block in cut_blocks(source, taken, by_reference=by_reference):
                     yield Job(number, index, done + source.bytes_read, block)
                     number += 1
                 spilled.sources[index]["bytes"] = source.bytes_read
