@@ -62,5 +62,5 @@ def test_a_file_that_became_shorter_or_went_away_ends_in_one_line(cut, tmp_path)
     with pytest.raises(StorageError, match="became shorter while it was read"):
         _ = last.content
     (tmp_path / "in").unlink()
-    with pytest.raises(StorageError, match="cannot read .*in: No such file"):
+    with pytest.raises(StorageError, match=r"cannot read .*in: No such file"):
         _ = last.content
