@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentneuron.core.config import ReadConfig, TransferConfig
+from sentneuron.core.data.blanks import NOTHING
 from sentneuron.core.data.choice import choose_columns
 from sentneuron.core.data.columns import candidate_keys
 from sentneuron.core.data.datasets import dataset_files, is_dataset
@@ -152,19 +153,20 @@ def _examples(
     source: Source, text_key: str, label_key: str, rule: TextRule, skipped: Counter[str]
 ) -> Iterator[Example]:
     """Yield the rows of a source that have a text and a label."""
+    rows: list[tuple[int, str, str | None]] = []
     for number, row in enumerate(source.rows(), 1):
         if isinstance(row, BadRow):
             skipped[row.reason] += 1
-            continue
-        text = row.fields.get(text_key)
-        label = class_name(row.fields.get(label_key))
-        clean = rule.clean(text) if isinstance(text, str) else b""
-        if not clean.strip():
+        else:
+            text = row.fields.get(text_key)
+            rows.append((number, text if isinstance(text, str) else "", class_name(row.fields.get(label_key))))
+    for (number, text, label), clean in zip(rows, rule.clean_all([text for _, text, _ in rows]), strict=True):
+        if clean == NOTHING:
             skipped["no text"] += 1
         elif label is None:
             skipped["no label"] += 1
         else:
-            yield Example(number, str(text), clean, label)
+            yield Example(number, text, clean, label)
 
 
 def split_by_hash(examples: Sequence[Example], shares: dict[str, int], *, seed: int) -> dict[str, list[Example]]:

@@ -70,7 +70,7 @@ class Classifier:
 
     def score(self, texts: Sequence[str], *, progress: Progress = no_progress) -> Scored:
         """Score texts; one of which cleaning leaves nothing is no text. `progress` counts bytes of clean text."""
-        cleaned = [self._rule.clean(text) for text in texts]
+        cleaned = self._rule.clean_all(texts)
         present = np.array([bool(clean.strip()) for clean in cleaned], bool)
         probabilities = np.full((len(texts), len(self.classes)), np.nan, np.float32)
         neuron = np.full(len(texts), np.nan, np.float32)

@@ -1,13 +1,17 @@
 """Fixtures for tests that read sources and make shard folders: each gives a function."""
 
 import json
+import random
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
 
 from sentneuron.core.config import ReadConfig, ShardConfig
+from sentneuron.core.data import shard_file
 from sentneuron.core.data.readers import open_source
 from sentneuron.core.data.sharding import write_shards
+from sentneuron.core.data.shards import open_shards
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +74,42 @@ def read(tmp_path):
         return source, list(source.rows())
 
     return read_bytes
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """One folder of three shards, several row groups each."""
+    folder = tmp_path_factory.mktemp("shards")
+    words = random.Random(0).choices(["good", "bad", "film", "café", "the", "story"], k=6000)
+    texts = [" ".join(words[i : i + 20]) for i in range(0, 6000, 20)]
+    (folder / "in.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shard_file, "ROW_GROUP_BYTES", 3000)
+        config = ShardConfig(inputs=(str(folder / "in.txt"),), output=folder / "out", shards=3, split=(2, 1), workers=1)
+        write_shards(config)
+    return folder / "out"
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "copy.shards")
+
+
+@pytest.fixture
+def remote(made, bucket):
+    """The same folder in a bucket."""
+    return bucket.put_folder(made, "x.shards")
+
+
+@pytest.fixture(scope="session")
+def all_row_groups():
+    """Return the bytes of every row group of a folder's train and valid shards."""
+
+    def read_all(folder):
+        shards = open_shards(folder)
+        files = shards.split("train") + shards.split("valid")
+        return [
+            [array.tobytes() for array in s.read_row_group(i)] for s in files for i in range(len(s.row_group_bytes))
+        ]
+
+    return read_all
