@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sentneuron.commands.options import Config, Debug, Device, Json, Quiet, Seed, Verbose, option
-from sentneuron.core.config import GenerateConfig
+from sentneuron.core.config import GenerateConfig, Precision
 from sentneuron.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ def generate(
     save: Annotated[
         Path | None, option(help="File for the samples; .jsonl also holds the neuron's values.")
     ] = GenerateConfig.save,
+    precision: Annotated[
+        Precision,
+        option(help="Weights: bf16 and int8 are smaller and faster to read, and change the text a little."),
+    ] = GenerateConfig.precision,
     device: Device = GenerateConfig.device,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -71,6 +75,7 @@ def generate(
         negate=negate,
         save=save,
         seed=seed,
+        precision=precision,
         device=device,
     )
     if save is not None and heatmap and save.suffix in (".png", ".html"):

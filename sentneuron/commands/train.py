@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from sentneuron.commands.options import Config, Debug, Device, Json, Quiet, Seed, Verbose, option
-from sentneuron.core.config import Cell, ModelConfig, PersistState, TrainConfig
+from sentneuron.core.config import Cell, Kernel, ModelConfig, PersistState, TrainConfig
 
 
 def train(
@@ -47,8 +47,11 @@ def train(
         int | None, option(help="Steps between validations; default: with each save.")
     ] = TrainConfig.eval_every,
     kernel: Annotated[
-        Literal["auto", "reference", "sequence"], option(help="Implementation of the recurrence.")
+        Kernel, option(help="Implementation of the recurrence; auto: fused on a GPU where Triton runs, else sequence.")
     ] = TrainConfig.kernel,
+    recompute: Annotated[
+        bool, option("--recompute", help="Less memory (2H numbers a byte, not 7H), a third more arithmetic.")
+    ] = TrainConfig.recompute,
     check: Annotated[
         Literal["sizes", "full"], option(help="Compare shards with their manifest: sizes, or every checksum (full).")
     ] = TrainConfig.check,
@@ -95,6 +98,7 @@ def train(
         log_interval=log_interval,
         eval_every=eval_every,
         kernel=kernel,
+        recompute=recompute,
         check=check,
         seed=seed,
         device=device,

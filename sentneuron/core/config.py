@@ -15,6 +15,8 @@ from sentneuron.core.values import parse_interval, require_positive
 Cell = Literal["mLSTM", "LSTM", "GRU", "RNNTanh", "RNNReLU"]
 PersistState = Literal["shard", "document", "always"]
 Pooling = Literal["last", "mean"]
+Precision = Literal["fp32", "bf16", "int8"]
+Kernel = Literal["auto", "reference", "sequence", "fused"]
 InputFormat = Literal["csv", "tsv", "ndjson", "json", "python", "parquet", "text"]
 OutputFormat = Literal["csv", "jsonl", "parquet", "npy"]
 
@@ -162,8 +164,10 @@ class TrainConfig:
     """Steps between log lines."""
     eval_every: int | None = None
     """Steps between validations; default: with each save."""
-    kernel: Literal["auto", "reference", "sequence"] = "auto"
-    """Implementation of the recurrence."""
+    kernel: Kernel = "auto"
+    """Implementation of the recurrence; auto: fused on a GPU where Triton runs, else sequence."""
+    recompute: bool = False
+    """Keep an mLSTM's states only (2H numbers a byte, not 7H); the backward pass computes the gates again."""
     check: Literal["sizes", "full"] = "sizes"
     """What of the shards is compared with their manifest before training: names and sizes, or every file's sha256."""
     seed: int = 0
@@ -172,18 +176,10 @@ class TrainConfig:
     """auto, cpu, cuda or cuda:N."""
 
     def __post_init__(self) -> None:
-        require_positive(
-            lr=self.lr,
-            clip=self.clip,
-            epochs=self.epochs,
-            max_steps=self.max_steps,
-            max_bytes=self.max_bytes,
-            max_hours=self.max_hours,
-            batch_size=self.batch_size,
-            seq_length=self.seq_length,
-            log_interval=self.log_interval,
-            eval_every=self.eval_every,
-        )
+        positive = ("lr", "clip", "epochs", "max_steps", "max_bytes", "max_hours", "batch_size", "seq_length")
+        require_positive(**{name: getattr(self, name) for name in (*positive, "log_interval", "eval_every")})
+        if self.recompute and self.model.model != "mLSTM":
+            raise UsageError(f"--recompute with --model {self.model.model}", hint="only an mLSTM has it: leave it out")
         if self.warmup < 0:
             raise UsageError(f"--warmup is {self.warmup}", hint="give a number of steps, 0 or more")
         parse_interval(self.save_every)
@@ -246,6 +242,8 @@ class ClassifyConfig:
     """Format of the output; default: the input's."""
     read: ReadConfig = field(default_factory=ReadConfig)
     """Where text and label are."""
+    precision: Precision = "fp32"
+    """Weights of an mLSTM's products."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
 
@@ -287,6 +285,8 @@ class GenerateConfig:
     """File for the samples; .jsonl writes one object a sample."""
     seed: int = 0
     """Seed of the sampling."""
+    precision: Precision = "fp32"
+    """Weights of an mLSTM's products."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
 

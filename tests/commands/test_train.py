@@ -89,6 +89,11 @@ def test_a_tied_decoder_is_an_option(engine):
     assert engine[0].model.tied
 
 
+def test_recomputing_is_an_option(engine):
+    assert main(["train", "--recompute"]) == 0
+    assert engine == [TrainConfig(recompute=True)]
+
+
 def test_the_predecessors_names_are_understood(engine):
     assert main(["train", "--batch_size", "4", "--seq_length", "16"]) == 0
     assert (engine[0].batch_size, engine[0].seq_length) == (4, 16)
@@ -117,6 +122,7 @@ def test_the_report_is_a_table_on_stderr_and_an_object_on_stdout(engine, capsys)
         ("--split 1,x", "--split is '1,x'"),
         ("--model Transformer", "Transformer"),
         ("--seq-length 0", "--seq-length is 0"),
+        ("--recompute --model GRU", "--recompute with --model GRU"),
     ],
 )
 def test_values_that_make_no_sense_are_wrong_usage_in_one_line(engine, capsys, words, message):

@@ -26,6 +26,7 @@ from sentneuron.core.generation.heatmap import (
 from sentneuron.core.generation.neurons import ShownNeuron, choose_neuron, parse_overwrite
 from sentneuron.core.generation.sampling import Progress, sample
 from sentneuron.core.model.checkpoint import SavedModel
+from sentneuron.core.model.runner import Runner
 
 DEFAULT_LENGTH = 200
 """Bytes generated where neither --gen-length nor --heatmap was given."""
@@ -52,7 +53,7 @@ def generate(
 
     Raises:
         UsageError: a neuron that does not exist, one that has to be named, a heatmap of no text, or --overwrite where
-            nothing is generated.
+            nothing is generated; a precision that this model or this machine cannot have.
         DataError: the model's output is not finite.
     """
     length = num_bytes_to_generate(config)
@@ -72,7 +73,7 @@ def generate(
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     on_text(text)
     made = sample(
-        saved.model.runner(),
+        Runner(saved.model, precision=config.precision),
         prompt,
         length=length,
         num_samples=config.num_samples if length else 1,

@@ -14,6 +14,7 @@ Source: Krause et al. 2016, "Multiplicative LSTM for sequence modelling", arXiv:
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
+from torch.utils.checkpoint import checkpoint
 
 __all__ = ["mlstm", "mlstm_step"]
 
@@ -26,12 +27,12 @@ def mlstm_step(
     Shapes: `rows_m` [B, H], `rows_x` [B, 4H], `weight_mhh` [H, H], `weight_hh` [4H, H], `h` and `c` [B, H].
 
     Returns:
-        The new `h` and `c`.
+        The new `h`, in the dtype it had, and `c`, which stays in fp32 where `h` is in half precision.
     """
     m = rows_m * linear(h, weight_mhh)
     i, f, g, o = (rows_x + linear(m, weight_hh)).chunk(4, dim=1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    return torch.sigmoid(o) * torch.tanh(c), c
+    return (torch.sigmoid(o) * torch.tanh(c)).to(h.dtype), c
 
 
 def mlstm(
@@ -43,20 +44,44 @@ def mlstm(
     h: Tensor,
     c: Tensor,
     resets: Tensor | None = None,
+    *,
+    recompute: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run a window of T steps on B streams.
 
     Shapes: `ids` [T, B] integer rows of the tables, `table_m` [N, H], `table_x` [N, 4H], the state `h` and `c` [B, H],
-    `resets` [T, B] bool: true where the state is set to zero before the step.
+    `resets` [T, B] bool: true where the state is set to zero before the step. All numbers are of one dtype, but `c` is
+    in fp32 where the others are in half precision.
+
+    `recompute` keeps only the states between the steps for the backward pass, which computes the rest again.
 
     Returns:
         Hidden states [T, B, H], and the last `h` and `c`.
     """
+    weights = table_m, table_x, weight_mhh, weight_hh
     hidden = []
     for step, row in enumerate(ids):
-        if resets is not None:
-            keep = (~resets[step]).to(h.dtype).unsqueeze(1)
-            h, c = h * keep, c * keep
-        h, c = mlstm_step(table_m[row], table_x[row], weight_mhh, weight_hh, h, c)
+        reset = None if resets is None else resets[step]
+        if recompute:
+            h, c = checkpoint(_step, row, *weights, h, c, reset, use_reentrant=False, preserve_rng_state=False)
+        else:
+            h, c = _step(row, *weights, h, c, reset)
         hidden.append(h)
     return torch.stack(hidden), h, c
+
+
+def _step(
+    row: Tensor,
+    table_m: Tensor,
+    table_x: Tensor,
+    weight_mhh: Tensor,
+    weight_hh: Tensor,
+    h: Tensor,
+    c: Tensor,
+    reset: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Advance the state by the bytes of `row` [B]; where `reset` [B] is true, from zero."""
+    if reset is not None:
+        keep = (~reset).to(h.dtype).unsqueeze(1)
+        h, c = h * keep, c * keep
+    return mlstm_step(table_m[row], table_x[row], weight_mhh, weight_hh, h, c)

@@ -4,6 +4,7 @@ The model holds parameters only; state is passed in and out as a list with one t
 time is `runner.py`'s.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,11 +26,11 @@ State = list[LayerState]
 class LanguageModel(nn.Module):
     """Predicts the next byte of each of B streams from all bytes before it."""
 
-    def __init__(self, config: ModelConfig, *, kernel: str = "auto") -> None:
+    def __init__(self, config: ModelConfig, *, kernel: str = "auto", recompute: bool = False) -> None:
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(NUM_BYTES, config.emsize)
-        run_window = choose_kernel(kernel)
+        run_window = partial(choose_kernel(kernel), recompute=recompute)
         sizes = [config.emsize] + [config.nhid] * (config.nlayers - 1)
         self.layers = nn.ModuleList(build_layer(config, size, run_window) for size in sizes)
         self.decoder = nn.Linear(config.nhid, NUM_BYTES)

@@ -53,13 +53,13 @@ class RecurrentLayer(nn.Module):
             self.register_parameter(name, nn.Parameter(matrix))
 
     def matrix(self, name: str) -> Tensor:
-        """Return a matrix; weight norm is applied in fp32 or wider: an fp16 sum of squares overflows past a norm of
-        256."""
+        """Return a matrix in the parameters' dtype; weight norm is applied in fp32 or wider: an fp16 sum of squares
+        overflows past a norm of 256."""
         if not self.weight_norm:
             return self.get_parameter(name)
         wide = torch.promote_types(self.bias.dtype, torch.float32)
         direction, length = self.get_parameter(f"{name}_v").to(wide), self.get_parameter(f"{name}_g").to(wide)
-        return direction * (length / direction.norm(dim=1)).unsqueeze(1)
+        return (direction * (length / direction.norm(dim=1)).unsqueeze(1)).to(self.bias.dtype)
 
     def weights(self) -> Weights:
         """Return the effective weights; compute them once a window."""
@@ -104,6 +104,11 @@ class MultiplicativeLSTM(RecurrentLayer):
 
     def weights(self) -> Weights:
         return super().weights() | {"weight_mih": self.matrix("weight_mih"), "weight_mhh": self.matrix("weight_mhh")}
+
+    def zero_state(self, num_streams: int) -> LayerState:
+        """Return zeros; the cell state is in fp32 in half precision too, where it would lose what it adds up."""
+        h, c = super().zero_state(num_streams)
+        return h, c.to(torch.promote_types(c.dtype, torch.float32))
 
     def project(self, weights: Weights, rows: Tensor) -> tuple[Tensor, ...]:
         return linear(rows, weights["weight_mih"]), linear(rows, weights["weight_ih"], weights["bias"])

@@ -14,9 +14,11 @@ from sentneuron.core.data.corpus import find_shards
 from sentneuron.core.data.shards import Shard
 from sentneuron.core.data.stream import EpochStream
 from sentneuron.core.errors import DataError, InterruptedRunError, StoppedError
+from sentneuron.core.kernels.choice import require_kernel
 from sentneuron.core.model.checkpoint import SavedModel, load_model, save_model
 from sentneuron.core.model.device import pick_device
-from sentneuron.core.model.language_model import LanguageModel, State, detach
+from sentneuron.core.model.language_model import LanguageModel, State
+from sentneuron.core.training.captured import window_of
 from sentneuron.core.training.evaluate import bits_per_byte
 from sentneuron.core.training.journal import Journal
 from sentneuron.core.training.parts import Parts, open_parts
@@ -69,8 +71,10 @@ class _Trainer:
         self.schedule: Schedule = make_schedule(
             config, steps_per_epoch=self.stream.num_steps, num_streams=config.batch_size
         )
+        require_kernel(config.kernel, self.device)
         torch.manual_seed(config.seed)
-        self.model = LanguageModel(config.model, kernel=config.kernel).to(self.device)
+        self.model = LanguageModel(config.model, kernel=config.kernel, recompute=config.recompute).to(self.device)
+        self.window = window_of(self.model)
         self.optimizer = _make_optimizer(config, self.model)
         self.hidden: State = self.model.initial_state(config.batch_size)
         identity = run_identity(config, parts.fingerprints)
@@ -157,13 +161,12 @@ class _Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.learning_rate(run.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss, hidden = self.model.loss(ids, targets, self.hidden, resets)
-        loss.backward()
+        loss, hidden = self.window(ids, targets, self.hidden, resets)
         grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip).item()
         run.step += 1
         if math.isfinite(loss.item()) and math.isfinite(grad_norm):
             self.optimizer.step()
-            self.hidden = detach(hidden)
+            self.hidden = hidden
             run.interval_loss += loss.item()
             run.interval_steps += 1
             run.grad_norm = grad_norm

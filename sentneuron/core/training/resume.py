@@ -27,6 +27,7 @@ FREE_TO_CHANGE = (
     "resume",
     "max_hours",
     "kernel",
+    "recompute",
     "check",
     "device",
 )

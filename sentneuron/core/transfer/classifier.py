@@ -8,9 +8,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sentneuron.core.config import Pooling
+from sentneuron.core.config import Pooling, Precision
 from sentneuron.core.errors import DataError, UsageError
 from sentneuron.core.model.checkpoint import SavedModel, load_model
+from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer.features import Progress, featurize, no_progress
 from sentneuron.core.transfer.probe import Probe
 
@@ -28,12 +29,14 @@ class Scored:
 class Classifier:
     """Scores texts by a language model's features and one of the two probes that `transfer` fitted on them."""
 
-    def __init__(self, saved: SavedModel, *, name: str, neurons: int | None = None) -> None:
+    def __init__(
+        self, saved: SavedModel, *, name: str, neurons: int | None = None, precision: Precision = "fp32"
+    ) -> None:
         """Prepare a loaded model called `name`; `neurons` picks the second probe.
 
         Raises:
             DataError: a language model without a classifier.
-            UsageError: the second probe stands on another number of neurons.
+            UsageError: the second probe stands on another number of neurons; a precision as `Runner`.
         """
         if saved.classifier is None:
             raise DataError(
@@ -51,17 +54,19 @@ class Classifier:
         self.probe = Probe.from_dict(saved.classifier["all" if neurons is None else "neurons"])
         self._columns = slice(None) if neurons is None else self.indices
         self._rule = saved.rule
-        self._runner = saved.model.runner()
+        self._runner = Runner(saved.model, precision=precision)
 
     @classmethod
-    def load(cls, path: Path, *, device: str = "cpu", neurons: int | None = None) -> Self:
+    def load(
+        cls, path: Path, *, device: str = "cpu", neurons: int | None = None, precision: Precision = "fp32"
+    ) -> Self:
         """Read a classifier file.
 
         Raises:
             InputNotFoundError: there is no such file.
             DataError, UsageError: as `__init__` and `load_model`.
         """
-        return cls(load_model(path, device=device), name=str(path), neurons=neurons)
+        return cls(load_model(path, device=device), name=str(path), neurons=neurons, precision=precision)
 
     @property
     def sentiment_neuron(self) -> int:

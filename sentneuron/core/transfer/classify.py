@@ -82,7 +82,9 @@ def classify(
         announce(f"classifying {data_name} with {model_name}")
         target = find_target(config, sources)
         keys = [_choose_keys(source, config, announce) for source in sources]
-        classifier = Classifier.load(model, device=str(pick_device(config.device)), neurons=config.neurons)
+        classifier = Classifier.load(
+            model, device=str(pick_device(config.device)), neurons=config.neurons, precision=config.precision
+        )
         taken = [name for source in sources for name in source.columns or []]
         added = ResultColumns(classifier.classes, taken=taken, neutral=config.neutral)
         results = _Results(stack, target, stdout, sources[0], added)

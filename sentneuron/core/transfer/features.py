@@ -1,15 +1,15 @@
 """A text's features: the top layer's cell state after its last byte, or the mean of its tanh over all bytes.
 
-Texts run together, longest first, so that the ones still running are always the first rows: the batch shrinks as
-texts end and no step is spent on padding. Nothing of a text is kept but one row of state (and one of sums), whatever
-its length; bytes reach the device a window at a time. How texts share a batch changes a feature by rounding only
-(below 1e-5).
+Texts run side by side, packed end to end in streams of nearly equal length (`packing`), so that a row of the batch is
+never spent on padding and hardly ever missing. Nothing of a text is kept but one row of state (and one of sums),
+whatever its length; bytes reach the device a window at a time. How texts share a batch changes a feature by rounding
+only: below 1e-5, and a millionth of its size for a cell far from zero.
 
 Texts are cleaned bytes, padding included. The state is zero before the first byte.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sentneuron.core.config import Pooling
+from sentneuron.core.transfer.packing import pack, windows
 
 BATCH_SIZE = 256
-WINDOW = 512
+FETCH = 1024
+"""Finished rows that stay on the device until they are fetched together."""
 
 State = list[tuple[Tensor, ...]]
 Progress = Callable[[int, int | None], None]
@@ -35,10 +37,21 @@ class ByteRunner(Protocol):
         """Return the state before the first byte."""
 
     def step(self, ids: Tensor, state: State) -> State:
-        """Return the state after one more byte a stream."""
+        """Return the state after one more byte a stream; the one given is used up."""
 
     def cells(self, state: State) -> Tensor:
-        """Return the values [B, H] that are features."""
+        """Return the values [B, H] that are features, valid until the next step."""
+
+
+class Step(NamedTuple):
+    """What a byte of every running stream has led to."""
+
+    cells: Tensor
+    """The streams' values [B, H], valid until the next step."""
+    ended: list[int]
+    """Texts that end with this byte."""
+    slots: Tensor | None
+    """Their rows of `cells`; None where no text ends."""
 
 
 def no_progress(done: int, total: int | None) -> None:
@@ -64,24 +77,29 @@ def featurize(
     An empty text's features are zero.
     """
     features = np.zeros((len(texts), runner.num_units), np.float32)
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
-    num_bytes = sum(map(len, texts))
+    lengths = [len(text) for text in texts]
+    num_bytes = sum(lengths)
+    streams = pack(lengths, num_streams=batch_size)
+    sums = torch.zeros(len(streams), runner.num_units, device=runner.device)
+    squashed = torch.empty_like(sums)
+    finished: list[Tensor] = []
+    places: list[int] = []
     done = 0
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        batch = [texts[i] for i in rows]
-        pooled = torch.zeros(len(batch), runner.num_units, device=runner.device)
-        squashed = torch.empty_like(pooled)
-        for active, staying, cells in sweep(runner, batch):
-            if pooling == "mean":
-                pooled[:active] += torch.tanh(cells, out=squashed[:active])
-            elif staying < active:
-                pooled[staying:active] = cells[staying:]
-            done += active
-            progress(done, num_bytes)
+    for step in sweep(runner, texts, streams):
+        active = len(step.cells)
         if pooling == "mean":
-            pooled /= torch.tensor([[max(len(text), 1)] for text in batch], device=pooled.device)
-        features[rows] = pooled.cpu().numpy()
+            sums[:active] += torch.tanh(step.cells, out=squashed[:active])
+        if step.slots is not None:
+            finished.append((sums if pooling == "mean" else step.cells).index_select(0, step.slots))
+            places += step.ended
+            sums.index_fill_(0, step.slots, 0)
+        done += active
+        if places and (len(places) >= FETCH or done == num_bytes):
+            features[places] = torch.cat(finished).cpu().numpy()
+            finished, places = [], []
+        progress(done, num_bytes)
+    if pooling == "mean":
+        features /= np.maximum(lengths, 1, dtype=np.float32)[:, None]
     return features
 
 
@@ -89,7 +107,7 @@ def featurize(
 def trace(runner: ByteRunner, text: bytes, neurons: Sequence[int]) -> NDArray[np.float32]:
     """Return the cell values [len(text), len(neurons)] after every byte."""
     columns = torch.tensor(list(neurons), device=runner.device)
-    values = [cells[0, columns] for _, _, cells in sweep(runner, [text])]
+    values = [step.cells[0, columns] for step in sweep(runner, [text], pack([len(text)], num_streams=1))]
     return torch.stack(values).cpu().numpy() if values else np.zeros((0, len(neurons)), np.float32)
 
 
@@ -102,41 +120,35 @@ def typical_range(
     One value a byte and neuron is kept: give tens of kilobytes, not a corpus.
     """
     columns = torch.tensor(list(neurons), device=runner.device)
-    batch = sorted(texts, key=len, reverse=True)
-    values = [cells[:, columns].abs() for _, _, cells in sweep(runner, batch)]
+    streams = pack([len(text) for text in texts], num_streams=BATCH_SIZE)
+    values = [step.cells[:, columns].abs() for step in sweep(runner, texts, streams)]
     if not values:
         return [1.0] * len(neurons)
     sizes = np.percentile(torch.cat(values).cpu().numpy(), percentile, axis=0)
     return [float(size) or 1.0 for size in sizes]
 
 
-def sweep(runner: ByteRunner, texts: Sequence[bytes]) -> Iterator[tuple[int, int, Tensor]]:
-    """Run texts, sorted longest first, side by side; yield `(active, staying, cells)` after each byte.
+def sweep(runner: ByteRunner, texts: Sequence[bytes], streams: Sequence[Sequence[int]]) -> Iterator[Step]:
+    """Run the streams that `pack` made of the texts side by side, a byte of each at a time; only texts start at zero.
 
-    `cells` [active, H] belong to the first `active` texts, of which the first `staying` have another byte. They are
-    valid until the next step.
+    The batch shrinks as streams end.
     """
-    lengths = np.array([len(text) for text in texts], np.int64)
-    assert (np.diff(lengths) <= 0).all(), "texts are not sorted by length"
-    longest = int(lengths.max(initial=0))
-    # active[t]: texts longer than t bytes.
-    active = len(texts) - np.searchsorted(lengths[::-1], np.arange(longest + 1), side="right")
-    counts = active.tolist()
-    state = runner.initial_state(len(texts))
-    for start in range(0, longest, WINDOW):
-        ids = _window(texts[: counts[start]], start, min(WINDOW, longest - start)).to(runner.device)
-        for t, row in enumerate(ids, start):
-            num_active = counts[t]
-            if len(state[0][0]) > num_active:
-                state = [tuple(part[:num_active] for part in layer) for layer in state]
-            state = runner.step(row[:num_active], state)
-            yield num_active, counts[t + 1], runner.cells(state)
-
-
-def _window(texts: Sequence[bytes], start: int, size: int) -> Tensor:
-    """Return bytes `start` to `start + size` of the texts as [T, B]; what lies behind a text's end is never read."""
-    ids = np.zeros((size, len(texts)), np.uint8)
-    for column, text in enumerate(texts):
-        part = np.frombuffer(text, np.uint8, count=min(size, len(text) - start), offset=start)
-        ids[: len(part), column] = part
-    return torch.from_numpy(ids)
+    state = runner.initial_state(len(streams))
+    for window in windows(texts, streams):
+        ids = window.ids.to(runner.device)
+        slots = torch.tensor([slot for texts_at in window.ended.values() for _, slot in texts_at], dtype=torch.long)
+        at_steps = slots.to(runner.device).split([len(texts_at) for texts_at in window.ended.values()])
+        slots_at = dict(zip(window.ended, at_steps, strict=True))
+        for t, row in enumerate(ids):
+            active = window.active[t]
+            if len(state[0][0]) > active:
+                state = [tuple(part[:active] for part in layer) for layer in state]
+            state = runner.step(row[:active], state)
+            cells, ended = runner.cells(state), window.ended.get(t)
+            if ended is None:
+                yield Step(cells, [], None)
+                continue
+            yield Step(cells, [place for place, _ in ended], slots_at[t])
+            for layer in state:
+                for part in layer:
+                    part.index_fill_(0, slots_at[t], 0)

@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from sentneuron.core.config import ModelConfig
+from sentneuron.core.config import ModelConfig, Precision
 from sentneuron.core.errors import DataError
 from sentneuron.core.generation.sampling import pick_bytes, restrict, sample
 from sentneuron.core.model.language_model import LanguageModel
@@ -105,9 +105,18 @@ def test_a_seed_repeats_its_samples_and_another_changes_them(runner: Runner):
 
 
 def test_a_sample_does_not_depend_on_how_many_there_are(runner: Runner):
-    alone = sample(runner, b"\n a", length=30, num_samples=1).samples
-    together = sample(runner, b"\n a", length=30, num_samples=4).samples
-    assert together[:1] == alone
+    few = sample(runner, b"\n a", length=30, num_samples=2).samples
+    many = sample(runner, b"\n a", length=30, num_samples=5).samples
+    assert many[:2] == few
+    assert sample(runner, b"\n a", length=30, num_samples=1).samples == few[:1]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_sample_does_not_depend_on_how_many_there_are_at_a_precision(precision: Precision):
+    torch.manual_seed(1)
+    runner = Runner(LanguageModel(ModelConfig(nhid=12, emsize=6)), precision=precision)
+    few = sample(runner, b"\n a", length=30, num_samples=2).samples
+    assert sample(runner, b"\n a", length=30, num_samples=5).samples[:2] == few
 
 
 def test_temperature_zero_is_the_chain_of_likeliest_bytes(runner: Runner):

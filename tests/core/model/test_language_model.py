@@ -138,3 +138,28 @@ def test_an_untrained_model_needs_about_eight_bits_a_byte(cell):
     ids = random_bytes(4, 65)
     loss, _ = model.loss(ids[:, :-1], ids[:, 1:], model.initial_state(4))
     assert loss.item() / 0.693147 == pytest.approx(8.0, abs=0.4)
+
+
+@pytest.mark.parametrize("kernel", ["reference", "sequence"])
+def test_recomputing_gives_the_same_gradients(kernel):
+    gradients = []
+    for recompute in (False, True):
+        torch.manual_seed(1)
+        model = LanguageModel(ModelConfig(nhid=12, emsize=6, nlayers=2), kernel=kernel, recompute=recompute).double()
+        loss, _ = model.loss(random_bytes(3, 20), random_bytes(3, 20), model.initial_state(3))
+        gradients.append(torch.autograd.grad(loss, list(model.parameters())))
+    torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_in_half_precision_keeps_its_cell_state_in_fp32(dtype):
+    model, ids = make_model(nlayers=2), random_bytes(3, 20)
+    exact, _ = model.loss(ids, ids, model.initial_state(3))
+    model.to(dtype)
+    first = model.initial_state(3)
+    loss, last = model.loss(ids, ids, first)
+    for layer in (*first, *last):
+        assert [part.dtype for part in layer] == [dtype, torch.float32]
+    assert loss.item() == pytest.approx(exact.item(), rel=0.01)
+    loss.backward()
+    assert all(part.grad is not None and part.grad.isfinite().all() for part in model.parameters())

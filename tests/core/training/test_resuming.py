@@ -93,6 +93,12 @@ def test_another_configuration_is_refused_with_the_difference_named(config):
     loop.train(replace(config, lr=0.2, resume="never"))
 
 
+def test_a_run_may_go_on_with_recomputation(config, stop_after):
+    with pytest.raises(StoppedError):
+        loop.train(config, progress=stop_after(10, signal.SIGTERM))
+    assert loop.train(replace(config, recompute=True)).steps == 30
+
+
 def test_a_finished_run_is_made_longer_only_where_its_resume_file_is_named(config, tmp_path):
     loop.train(config)
     with pytest.raises(OutputError, match="max_steps: 30 -> 40"):

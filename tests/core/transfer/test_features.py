@@ -1,8 +1,15 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from sentneuron.core.transfer import features
+from sentneuron.core.model.checkpoint import load_model
+from sentneuron.core.model.locate import PRETRAINED
+from sentneuron.core.model.runner import Runner
+from sentneuron.core.transfer import features, packing
 from sentneuron.core.transfer.features import featurize, part_of, sweep, trace, typical_range
+from sentneuron.core.transfer.packing import pack
 
 UNITS = np.array([1e-3, 2e-3, 3e-3])
 
@@ -44,14 +51,94 @@ def test_a_texts_features_do_not_depend_on_its_neighbours_their_order_or_the_bat
 def test_texts_longer_than_a_window_lose_nothing_at_its_edge(sum_runner, monkeypatch):
     texts = texts_of_lengths([1, 3, 4, 5, 8, 9, 17])
     whole = featurize(sum_runner, texts)
-    monkeypatch.setattr(features, "WINDOW", 4)
+    monkeypatch.setattr(packing, "WINDOW", 4)
     np.testing.assert_array_equal(featurize(sum_runner, texts), whole)
     np.testing.assert_allclose(whole, [sum(text) * UNITS for text in texts], rtol=1e-5)
 
 
 def test_no_step_is_spent_on_a_text_that_has_ended(sum_runner):
     texts = [b"abcd", b"ab", b"a", b""]
-    assert [(active, staying) for active, staying, _ in sweep(sum_runner, texts)] == [(3, 2), (2, 1), (1, 1), (1, 0)]
+    streams = pack([len(text) for text in texts], num_streams=3)
+    assert [(len(step.cells), step.ended) for step in sweep(sum_runner, texts, streams)] == [
+        (3, [2]),
+        (2, [1]),
+        (1, []),
+        (1, [0]),
+    ]
+
+
+def test_a_text_starts_from_zero_behind_another(sum_runner):
+    texts = texts_of_lengths([9, 8, 7, 3, 2, 1, 1])
+    in_one_stream = featurize(sum_runner, texts, batch_size=1)
+    np.testing.assert_allclose(in_one_stream, [sum(text) * UNITS for text in texts], rtol=1e-5)
+
+
+def test_rows_are_fetched_in_pieces_without_losing_one(sum_runner, monkeypatch):
+    texts = texts_of_lengths([5, 5, 5, 4, 4, 3, 3, 2, 1, 1, 1])
+    whole = featurize(sum_runner, texts, batch_size=4)
+    monkeypatch.setattr(features, "FETCH", 2)
+    np.testing.assert_array_equal(featurize(sum_runner, texts, batch_size=4), whole)
+
+
+REVIEWS = [
+    b"\n One of the best films of the year: warm, funny and beautifully played by everyone in it. ",
+    b"\n Dull. ",
+    b"\n I wanted to like this, and for half an hour I did; then the plot gave up, and so did I. "
+    b"The music never stops, nobody in it behaves like a person, and the ending can be seen from the first scene. ",
+    b"\n 10/10, would watch it again with my mother!! ",
+    b"\n It is what it is. " * 20,
+]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_the_shipped_model_gives_a_text_the_same_features_in_any_company(pooling, precision):
+    runner = Runner(load_model(PRETRAINED).model, precision=precision)
+    together = featurize(runner, REVIEWS, pooling=pooling)
+    packed = featurize(runner, REVIEWS[::-1], pooling=pooling, batch_size=2)[::-1]
+    # Some of its cells count to -45, where neighbouring fp32 numbers lie 4e-6 apart.
+    np.testing.assert_allclose(packed, together, rtol=1e-6, atol=1e-5)
+    for row in (0, 1, 3):
+        alone = featurize(runner, [REVIEWS[row]], pooling=pooling)
+        np.testing.assert_allclose(alone[0], together[row], rtol=1e-6, atol=1e-5)
+
+
+LONG_TEXT = """
+import resource
+
+import torch
+
+from sentneuron.core.transfer.features import featurize
+
+
+class Counter:
+    num_units = 2
+    device = torch.device("cpu")
+
+    def initial_state(self, num_streams):
+        return [(torch.zeros(num_streams, 2),)]
+
+    def step(self, ids, state):
+        state[0][0].add_(1)
+        return state
+
+    def cells(self, state):
+        return state[0][0]
+
+
+peaks = []
+for longest in (20_000, 2 << 20):
+    found = featurize(Counter(), [b"a" * longest] + [b"short"] * 300)
+    assert found[0, 0] == longest and (found[1:] == 5).all()
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(peaks[1] - peaks[0])
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_longest_text():
+    run = subprocess.run([sys.executable, "-c", LONG_TEXT], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 6 * 1024  # KiB, of which the text takes 2,048
 
 
 def test_progress_counts_every_byte_once(sum_runner):
