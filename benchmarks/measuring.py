@@ -27,15 +27,27 @@ def machine() -> dict[str, Any]:
     }
 
 
-def interleaved(candidates: Mapping[str, Callable[[], Any]], *, rounds: int) -> dict[str, list[float]]:
-    """Run every candidate once a round, so that a noisy minute hits all of them; return the seconds of each run."""
+def interleaved(
+    candidates: Mapping[str, Callable[[], Any]],
+    *,
+    rounds: int,
+    warmups: int = 1,
+    finish: Callable[[], Any] = lambda: None,
+) -> dict[str, list[float]]:
+    """Run every candidate once a round, so that a noisy minute hits all of them; return the seconds of each run.
+
+    `finish` waits for what a candidate has only started: `torch.cuda.synchronize` on a GPU.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for run in candidates.values():
-        run()
+        for _ in range(warmups):
+            run()
+    finish()
     for _ in range(rounds):
         for name, run in candidates.items():
             start = time.perf_counter()
             run()
+            finish()
             seconds[name].append(time.perf_counter() - start)
     return seconds
 
@@ -47,10 +59,16 @@ def summary(seconds: list[float], *, amount: float) -> dict[str, float]:
     return {"median": middle, "quartile_low": low, "quartile_high": high, "runs": len(rates)}
 
 
-def write_result(name: str, values: dict[str, Any]) -> Path:
+def ratio(slow: list[float], fast: list[float]) -> dict[str, float]:
+    """Median and quartiles of slow over fast, the runs of each round compared with one another."""
+    low, middle, high = statistics.quantiles([one / two for one, two in zip(slow, fast, strict=True)], n=4)
+    return {"median": middle, "quartile_low": low, "quartile_high": high, "rounds": len(slow)}
+
+
+def write_result(name: str, values: dict[str, Any], *, folder: Path = RESULTS) -> Path:
     """Write a benchmark's figures with the machine they were measured on."""
-    path = RESULTS / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
+    path = folder / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"machine": machine(), **values}, indent=1) + "\n", encoding="utf-8")
     return path
 

@@ -54,7 +54,7 @@ def test_every_default_is_that_of_the_configuration(engine):
 
 def test_every_option_reaches_the_configuration(engine):
     words = "in.csv --model m.pt --neurons 5 --neutral 0.4,0.6 -o out.jsonl --format jsonl --text-key body "
-    words += "--label-key stars --encoding latin-1 --device cpu"
+    words += "--label-key stars --encoding latin-1 --precision bf16 --device cpu"
     assert main(["classify", *words.split()]) == 0
     assert main(["classify", "--text", "so good", "--load_model", "n.pt"]) == 0
     assert engine.configs == [
@@ -66,10 +66,16 @@ def test_every_option_reaches_the_configuration(engine):
             output=Path("out.jsonl"),
             output_format="jsonl",
             read=ReadConfig(encoding="latin-1", text_key="body", label_key="stars"),
+            precision="bf16",
             device="cpu",
         ),
         ClassifyConfig(text="so good", model="n.pt"),
     ]
+
+
+def test_an_unknown_precision_is_wrong_usage(engine):
+    assert main(["classify", "in.csv", "--precision", "fp8"]) == 2
+    assert engine.configs == []
 
 
 def test_the_first_line_says_which_model_and_data(engine, capsys):

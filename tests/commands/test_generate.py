@@ -82,6 +82,7 @@ def test_every_option_reaches_the_engine(models: Path, engine_call: list[Generat
         "2",
     ]
     options += ["--seed", "4", "--heatmap", "--neuron", "5", "--overwrite", "-1", "--negate", "--save", "x.txt"]
+    options += ["--precision", "int8"]
     assert main(["generate", "--model", str(models / "lm.pt"), "--device", "cpu", *options]) == 0
     assert engine_call == [
         GenerateConfig(
@@ -98,9 +99,26 @@ def test_every_option_reaches_the_engine(models: Path, engine_call: list[Generat
             negate=True,
             save=Path("x.txt"),
             seed=4,
+            precision="int8",
             device="cpu",
         )
     ]
+
+
+def test_an_unknown_precision_is_wrong_usage(models: Path, engine_call: list[GenerateConfig]):
+    assert main(["generate", "--model", str(models / "lm.pt"), "--precision", "fp8"]) == 2
+    assert engine_call == []
+
+
+def test_a_precision_generates_and_changes_the_neurons_values(models: Path, capsys: pytest.CaptureFixture[str]):
+    values = {}
+    for precision in ("fp32", "bf16", "int8"):
+        options = ["--text", "I loved this film", "--heatmap", "--json", "--precision", precision]
+        assert main(["generate", "--model", str(models / "classifier.pt"), *options]) == 0
+        values[precision] = json.loads(capsys.readouterr().out)["samples"][0]["values"]
+    for precision in ("bf16", "int8"):
+        assert values[precision] != values["fp32"]
+        assert values[precision] == pytest.approx(values["fp32"], abs=0.05)
 
 
 def test_a_sample_streams_to_stdout_and_the_model_is_named_on_stderr(models: Path, capsys: pytest.CaptureFixture[str]):

@@ -75,6 +75,16 @@ def test_probabilities_stand_in_an_npy_file_with_nan_where_there_is_no_text(data
     assert not (tmp_path / "data.classified.csv").exists()
 
 
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_precision_changes_the_probabilities_by_little_and_not_by_nothing(data, model, tmp_path, precision):
+    classify(ClassifyConfig(data=data, model=model))
+    exact = np.load(tmp_path / "data.probs.npy")
+    classify(ClassifyConfig(data=data, model=model, precision=precision))
+    found = np.load(tmp_path / "data.probs.npy")
+    assert not np.array_equal(found, exact, equal_nan=True)
+    np.testing.assert_allclose(found, exact, atol=0.1)
+
+
 def test_the_chunk_size_does_not_show(data, model, tmp_path, monkeypatch):
     classify(ClassifyConfig(data=data, model=model))
     rows = read_csv((tmp_path / "data.classified.csv").read_text())
