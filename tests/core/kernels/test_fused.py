@@ -82,9 +82,17 @@ def test_fused_equals_reference_in_outputs_and_gradients(shape, with_resets, dty
     assert max(errors(found, expected(inputs, resets))) < TOLERANCE[dtype]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", [(17, 3, 37), (17, 1, 63), (17, 3, 500)])
+def test_fused_equals_reference_at_odd_sizes_over_many_steps(shape, dtype):
+    inputs, resets = make_inputs(*shape, dtype=dtype), make_resets(*shape[:2])
+    assert max(errors(run(mlstm_fused.mlstm, inputs, resets), expected(inputs, resets))) < TOLERANCE[dtype]
+
+
 @pytest.mark.skipif(DEVICE.type == "cpu", reason="hours in the interpreter; runs on a GPU")
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("shape", [(17, 3, 500), (17, 128, 1024), (5, 8, 4096)])
+@pytest.mark.parametrize("shape", [(17, 128, 1024), (5, 8, 4096)])
 def test_fused_equals_reference_at_real_sizes(shape, dtype):
     inputs, resets = make_inputs(*shape, dtype=dtype, num_rows=256), make_resets(*shape[:2])
     for recompute in (False, True):
