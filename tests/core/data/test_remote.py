@@ -53,9 +53,9 @@ def parquet(**columns) -> bytes:
     ("name", "content"),
     [
         ("x.csv", b"text,label\none,1\ntwo,0\n"),
-        ("x.json.gz", gzip.compress(b'{"text": "one"}\n{"text": "two"}\n')),
+        ("x.json.gz", gzip.compress(b'{"text": "one"}\n{"text": "two"}\n', mtime=0)),
         ("x.parquet", parquet(text=["one", "two"])),
-        ("x.parquet.gz", gzip.compress(parquet(text=["one", "two"]))),
+        ("x.parquet.gz", gzip.compress(parquet(text=["one", "two"]), mtime=0)),
         ("a b/50%20 + é&[x].txt", b"one\ntwo\n"),
     ],
 )

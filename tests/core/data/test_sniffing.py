@@ -32,7 +32,7 @@ from sentneuron.core.errors import DataError
         ("a", b'{"text": None}\n{"text": "x"}\n', "python"),
         ("a", b'{broken\n{"text": "x"}\n{"text": "y"}\n', "ndjson"),
         ("a.jsonl", b'null\n{"text": "x"}\n', "ndjson"),
-        ("a.JSON.GZ", gzip.compress(b"not json\n"), "ndjson"),
+        ("a.JSON.GZ", gzip.compress(b"not json\n", mtime=0), "ndjson"),
     ],
 )
 def test_the_format_of(tmp_path, name, content, expected):
