@@ -2,7 +2,7 @@
 
     python benchmarks/pretrained.py model.pt --imdb 6000
 
-Takes the features of SST and of labelled IMDB training texts once, with both poolings; fits the probe of `transfer` on
+Takes the features of SST and of labelled IMDB training texts with each pooling; fits the probe of `transfer` on
 each; ships the pooling that is better on SST's validation part, in half precision. TF-IDF with logistic regression, and
 VADER where it is installed, are run on the same texts. Reads the data sets as the commands do (SENTNEURON_DATA).
 """
@@ -10,44 +10,27 @@ VADER where it is installed, are run on the same texts. Reads the data sets as t
 import argparse
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from measuring import write_result
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from sentneuron.core.config import TransferConfig
+from sentneuron.core.config import Pooling, TransferConfig
 from sentneuron.core.data.labelled import Example, load_labelled
 from sentneuron.core.model.checkpoint import load_model, save_model
 from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.model.runner import Runner
-from sentneuron.core.transfer.features import sweep
+from sentneuron.core.transfer.features import featurize
 from sentneuron.core.transfer.probe import fit_probe, heaviest_neurons
 from sentneuron.core.transfer.transfer import TransferReport, transfer
 
-POOLINGS = ("last", "mean")
+POOLINGS: tuple[Pooling, ...] = ("last", "mean")
 Parts = dict[str, list[Example]]
-
-
-@torch.inference_mode()
-def both_poolings(runner: Runner, texts: Sequence[bytes]) -> dict[str, NDArray[np.float32]]:
-    """Return the features of both poolings from one pass over the texts."""
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
-    found = {name: np.zeros((len(texts), runner.num_units), np.float32) for name in POOLINGS}
-    for start in range(0, len(order), 256):
-        rows = order[start : start + 256]
-        last, total = torch.zeros(len(rows), runner.num_units), torch.zeros(len(rows), runner.num_units)
-        for active, staying, cells in sweep(runner, [texts[i] for i in rows]):
-            total[:active] += torch.tanh(cells)
-            last[staying:active] = cells[staying:]
-        found["last"][rows] = last.numpy()
-        found["mean"][rows] = (total / torch.tensor([[float(len(texts[i]))] for i in rows])).numpy()
-    return found
 
 
 def take(examples: list[Example], count: int) -> list[Example]:
@@ -62,11 +45,11 @@ def truth_of(examples: list[Example], classes: list[str]) -> NDArray[np.int64]:
 
 def probe_scores(runner: Runner, parts: Parts, classes: list[str]) -> dict[str, Any]:
     """Fit on train, choose C on valid, score on test: all neurons and one, both poolings."""
-    features = {part: both_poolings(runner, [e.clean for e in examples]) for part, examples in parts.items()}
+    texts = {part: [example.clean for example in examples] for part, examples in parts.items()}
     truth = {part: truth_of(examples, classes) for part, examples in parts.items()}
     scores: dict[str, Any] = {}
     for pooling in POOLINGS:
-        x = {part: features[part][pooling] for part in parts}
+        x = {part: featurize(runner, texts[part], pooling=pooling) for part in parts}
         everything = fit_probe(x["train"], truth["train"], x["valid"], truth["valid"], seed=0)
         neurons = heaviest_neurons(everything.weight, 1)
         single = fit_probe(x["train"][:, neurons], truth["train"], x["valid"][:, neurons], truth["valid"], seed=0)
@@ -113,7 +96,7 @@ def vader() -> Callable[[str], float] | None:
     return lambda text: analyzer.polarity_scores(text)["compound"]
 
 
-def ship(model: Path, pooling: str, folder: Path) -> TransferReport:
+def ship(model: Path, pooling: Pooling, folder: Path) -> TransferReport:
     """Run `transfer` with the chosen pooling, and write its classifier in half precision."""
     report = transfer(TransferConfig(model=str(model), pooling=pooling, neurons=5, output=folder))
     save_model(PRETRAINED, load_model(folder / "classifier.pt"), half=True)
@@ -129,7 +112,7 @@ def main() -> None:
 
     started = time.monotonic()
     saved = load_model(args.model)
-    runner = saved.model.runner()
+    runner = Runner(saved.model)
     figures: dict[str, Any] = {"training": saved.training}
     sst = load_labelled(TransferConfig(model="", data="sst"), saved.rule)
     figures["sst"] = probe_scores(runner, sst.parts, sst.classes) | baselines(sst.parts, sst.classes)

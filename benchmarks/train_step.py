@@ -146,11 +146,12 @@ def compiled(num_steps: int) -> Kernel:
     """Return the reference with `num_steps` unrolled steps under torch.compile at a time."""
     part: Kernel = torch.compile(reference, fullgraph=True, dynamic=False)
 
-    def kernel(ids: Tensor, *arguments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        *constant, h, c = arguments
+    def kernel(ids: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+        *constant, h, c, resets = arguments
         hidden = []
         for start in range(0, len(ids), num_steps):
-            some, h, c = part(ids[start : start + num_steps], *constant, h, c)
+            steps = slice(start, start + num_steps)
+            some, h, c = part(ids[steps], *constant, h, c, None if resets is None else resets[steps])
             hidden.append(some)
         return torch.cat(hidden), h, c
 

@@ -1,7 +1,7 @@
 """White space and padding, the last step of the text rule, for many texts at once.
 
-Joined by their padding, texts show all that is left to do as controls and as pairs of spaces, and numpy finds those in
-a tenth of the time that searching each text takes.
+Joined by their padding, texts show all that is left to do as controls and as pairs of spaces, and numpy finds those
+faster in all of them together than a search of each.
 """
 
 from collections.abc import Sequence

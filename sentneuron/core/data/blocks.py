@@ -94,7 +94,9 @@ Block = LineBlock | RecordBlock
 
 
 def cut_blocks(source: Source, taken: SourceColumns, *, by_reference: bool = False) -> Iterator[Block]:
-    """Yield a source's records in order, in blocks of about BLOCK_BYTES; `by_reference` without lines of a plain file.
+    """Yield a source's records in order, in blocks of about BLOCK_BYTES.
+
+    With `by_reference`, blocks of a plain file say where their lines stand in it instead of carrying them.
 
     Raises:
         DataError: the file is damaged, so that what follows cannot be read.

@@ -16,8 +16,7 @@ from sentneuron.core.data.spills import (
     NO_LABEL,
     KeyRange,
     Keys,
-    first_keys,
-    index_array,
+    first_key,
     read_spill,
     shard_bounds,
     spill_path,
@@ -71,7 +70,7 @@ class Merger:
 
     def ranges(self, shard: int) -> Iterator[KeyRange]:
         """Yield the parts of one shard."""
-        low, end = first_keys(len(self.paths))[shard : shard + 2]
+        low, end = (first_key(number, len(self.paths)) for number in (shard, shard + 1))
         bounds = (low + part * (end - low) // self.num_parts for part in range(self.num_parts + 1))
         return (KeyRange(shard, shard + 1, low, end - 1) for low, end in pairwise(bounds))
 
@@ -96,7 +95,7 @@ class Merger:
         rows = settle_ties(keys, np.argsort(keys), texts, labels, dedup=self.dedup)
         taken = index_array(rows)
         table = pa.Table.from_arrays([texts.take(taken), label_column(labels.take(taken))], schema=SCHEMA)
-        bounds = shard_bounds(keys[rows], first_keys(num_shards)[wanted.first : wanted.end + 1])
+        bounds = shard_bounds(keys[rows], range(wanted.first, wanted.end), num_shards=num_shards)
         return [table.slice(start, end - start) for start, end in pairwise(bounds)], len(keys) - len(rows)
 
 
@@ -131,6 +130,11 @@ def merge_all(
         num_written += sum(entry["bytes"] for entry in merged.entries)
         progress(num_written, num_bytes)
     return entries, num_duplicates
+
+
+def index_array(rows: Rows) -> pa.Array:
+    """Return row numbers as an array, for `take`. `pyarrow.array` would import pandas first, to look for its kinds."""
+    return pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))])
 
 
 def label_column(labels: pa.Array) -> pa.Array:

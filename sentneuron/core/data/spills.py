@@ -39,15 +39,15 @@ def document_keys(texts: Sequence[bytes], *, seed: int) -> Keys:
     return np.array([digest(text, seed=seed) for text in texts], np.uint64)
 
 
-def first_keys(num_shards: int) -> list[int]:
-    """Return the smallest key of each shard, and 2^64."""
-    return [-(-(shard << 64) // num_shards) for shard in range(num_shards + 1)]
+def first_key(shard: int, num_shards: int) -> int:
+    """Return the smallest key of a shard, 2^64 for the one after the last."""
+    return -(-(shard << 64) // num_shards)
 
 
-def shard_bounds(keys: Keys, first_keys: Sequence[int]) -> list[int]:
-    """Return the rows of sorted keys that each shard begins with, and the row where the last one ends."""
-    *lower, end = first_keys
-    last = np.searchsorted(keys, np.uint64(end - 1), side="right")
+def shard_bounds(keys: Keys, shards: range, *, num_shards: int) -> list[int]:
+    """Return the rows of sorted keys that each of `shards` begins with, and the row where the last one ends."""
+    lower = [first_key(shard, num_shards) for shard in shards]
+    last = np.searchsorted(keys, np.uint64(first_key(shards.stop, num_shards) - 1), side="right")
     return [*np.searchsorted(keys, np.array(lower, np.uint64)).tolist(), int(last)]
 
 
@@ -58,7 +58,7 @@ def write_spill(
     keys = document_keys(texts, seed=seed)
     order = np.argsort(keys)
     keys = keys[order]
-    bounds = shard_bounds(keys, first_keys(num_shards))
+    bounds = shard_bounds(keys, range(num_shards), num_shards=num_shards)
     encoded = {label: NO_LABEL if label is None else label.encode() for label in set(labels)}
     rows = order.tolist()
     columns = [[texts[row] for row in rows], [encoded[labels[row]] for row in rows]]
@@ -69,11 +69,6 @@ def write_spill(
             file.write(np.array(list(accumulate(map(len, column), initial=0)), np.int32).data)
         for column in columns:
             file.write(b"".join(column))
-
-
-def index_array(rows: npt.NDArray[np.int64]) -> pa.Array:
-    """Return row numbers as an array, for `take`. `pyarrow.array` would import pandas first, to look for its kinds."""
-    return pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))])
 
 
 class KeyRange(NamedTuple):

@@ -105,10 +105,11 @@ class TextRule:
         return self.clean_all([text])[0]
 
     def clean_all(self, texts: Iterable[str]) -> list[bytes]:
-        """Return `clean` of each text; of many in a third of the time."""
+        """Return `clean` of each text; for many it is much faster."""
         texts = [remove_markup(text) if "<" in text or "&" in text else text for text in texts]
         if self.keep_unicode:
-            return pad_all([UNICODE_BLANK.sub(" ", text).encode("utf-8", "ignore") for text in texts])
+            blanked = (text if text.isprintable() else UNICODE_BLANK.sub(" ", text) for text in texts)
+            return pad_all([text.encode("utf-8", "ignore") for text in blanked])
         return pad_all([text.encode() if text.isascii() else text.encode("ascii", TO_ASCII) for text in texts])
 
     def clean_with_offsets(self, text: str) -> tuple[bytes, list[int]]:

@@ -5,7 +5,6 @@ time is `runner.py`'s.
 """
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +13,6 @@ from torch.nn.functional import cross_entropy, dropout, linear
 from sentneuron.core.config import ModelConfig
 from sentneuron.core.kernels.choice import choose_kernel
 from sentneuron.core.model.recurrent import LayerState, RecurrentLayer, build_layer
-
-if TYPE_CHECKING:
-    from sentneuron.core.model.runner import Runner
 
 NUM_BYTES = 256
 
@@ -76,12 +72,6 @@ class LanguageModel(nn.Module):
         hidden, state = self.hidden(ids, state, resets)
         logits = linear(hidden, self.decoder.weight, self.decoder.bias)
         return cross_entropy(logits.float().flatten(0, 1), targets.t().flatten().long()), state
-
-    def runner(self) -> "Runner":
-        """Return the model prepared for inference, one byte at a time."""
-        from sentneuron.core.model.runner import Runner
-
-        return Runner(self)
 
 
 def detach(state: State) -> State:

@@ -2,7 +2,8 @@
 
 A layer holds parameters and no state: state goes in and comes out as a tuple, (h, c) or (h,), each [B, H]. A layer is
 used in three moves, so that what is constant over a window is computed once a window: `weights` (weight norm applied),
-`project` (what the input contributes, for each row of a table), then `sequence` over a window or `step` for one byte.
+`project` (what the input contributes, for each row of a table), then `sequence` over a window; one byte at a time is
+`runner.py`'s.
 
 Gate blocks: i, f, g, o (LSTM and mLSTM) and r, z, n (GRU), as in PyTorch.
 """
@@ -16,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from sentneuron.core.config import ModelConfig
-from sentneuron.core.kernels.mlstm_reference import mlstm_step
 
 LayerState = tuple[Tensor, ...]
 Weights = dict[str, Tensor]
@@ -84,10 +84,6 @@ class RecurrentLayer(nn.Module):
         """Run a window: `ids` [T, B] picks rows of `projected`; returns hidden states [T, B, H] and the last state."""
         raise NotImplementedError
 
-    def step(self, weights: Weights, projected: tuple[Tensor, ...], state: LayerState) -> LayerState:
-        """Advance the state by one byte; `projected` holds one row a stream."""
-        raise NotImplementedError
-
 
 class MultiplicativeLSTM(RecurrentLayer):
     """The multiplicative LSTM of Krause et al. 2016; equations in `kernels.mlstm_reference`."""
@@ -123,11 +119,6 @@ class MultiplicativeLSTM(RecurrentLayer):
     ) -> tuple[Tensor, LayerState]:
         hidden, h, c = self.kernel(ids, *projected, weights["weight_mhh"], weights["weight_hh"], *state, resets)
         return hidden, (h, c)
-
-    def step(self, weights: Weights, projected: tuple[Tensor, ...], state: LayerState) -> LayerState:
-        rows_m, rows_x = projected
-        h, c = state
-        return mlstm_step(rows_m, rows_x, weights["weight_mhh"], weights["weight_hh"], h, c)
 
 
 class TorchLayer(RecurrentLayer):
@@ -165,6 +156,7 @@ class TorchLayer(RecurrentLayer):
         return torch.cat(hidden), state
 
     def step(self, weights: Weights, projected: tuple[Tensor, ...], state: LayerState) -> LayerState:
+        """Advance the state by one byte; `projected` holds one row a stream."""
         inputs = projected[0]
         ids = torch.arange(len(inputs), device=inputs.device).unsqueeze(0)
         return self.sequence(weights, projected, ids, state, None)[1]

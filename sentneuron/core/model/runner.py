@@ -14,7 +14,7 @@ from sentneuron.core.config import Precision
 from sentneuron.core.errors import UsageError
 from sentneuron.core.model.language_model import LanguageModel, State
 from sentneuron.core.model.precision import make_product
-from sentneuron.core.model.recurrent import LayerState, MultiplicativeLSTM, RecurrentLayer
+from sentneuron.core.model.recurrent import LayerState, MultiplicativeLSTM, TorchLayer
 
 Stepper = Callable[[Tensor, LayerState], LayerState]
 """One layer: the first takes bytes [B] int64, the others the hidden state [B, H] of the layer below."""
@@ -43,7 +43,7 @@ class Runner:
         for layer in model.recurrent_layers:
             if isinstance(layer, MultiplicativeLSTM):
                 self._steppers.append(MlstmStepper(layer, rows, precision))
-            else:
+            elif isinstance(layer, TorchLayer):
                 self._steppers.append(LayerStepper(layer, rows))
             rows = None
 
@@ -132,9 +132,9 @@ class MlstmStepper:
 
 
 class LayerStepper:
-    """Any layer's step, by the layer."""
+    """A step of another cell, by torch's own kernel."""
 
-    def __init__(self, layer: RecurrentLayer, rows: Tensor | None) -> None:
+    def __init__(self, layer: TorchLayer, rows: Tensor | None) -> None:
         """Prepare a layer; `rows` as `MlstmStepper`."""
         self._layer = layer
         self._weights = layer.weights()

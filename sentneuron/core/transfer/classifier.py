@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentneuron.core.config import Pooling, Precision
+from sentneuron.core.data.blanks import NOTHING
 from sentneuron.core.errors import DataError, UsageError
 from sentneuron.core.model.checkpoint import SavedModel, load_model
 from sentneuron.core.model.runner import Runner
@@ -76,7 +77,7 @@ class Classifier:
     def score(self, texts: Sequence[str], *, progress: Progress = no_progress) -> Scored:
         """Score texts; one of which cleaning leaves nothing is no text. `progress` counts bytes of clean text."""
         cleaned = self._rule.clean_all(texts)
-        present = np.array([bool(clean.strip()) for clean in cleaned], bool)
+        present = np.array([clean != NOTHING for clean in cleaned], bool)
         probabilities = np.full((len(texts), len(self.classes)), np.nan, np.float32)
         neuron = np.full(len(texts), np.nan, np.float32)
         given = [clean for clean, is_text in zip(cleaned, present, strict=True) if is_text]

@@ -62,7 +62,7 @@ def transfer(
         raise UsageError(f"--neurons {config.neurons}: the model has {num_units}", hint="ask for fewer")
     data = load_labelled(config, saved.rule, announce=announce)
     output = _make_folder(config)
-    runner = saved.model.runner()
+    runner = Runner(saved.model)
     features = _featurize_parts(config, saved.model, runner, data, output, progress, announce)
     featurized = time.monotonic()
 

@@ -1,15 +1,16 @@
-"""Fixtures for tests that read sources and make shard folders: each gives a function."""
+"""Fixtures for tests that read sources, make shard folders and read epochs: most give a function."""
 
 import json
 import random
 import shutil
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from sentneuron.core.config import ReadConfig, ShardConfig
 from sentneuron.core.data import shard_file
-from sentneuron.core.data.readers import open_source
+from sentneuron.core.data.readers import Row, open_source
 from sentneuron.core.data.sharding import write_shards
 from sentneuron.core.data.shards import open_shards
 
@@ -77,6 +78,17 @@ def read(tmp_path):
 
 
 @pytest.fixture(scope="session")
+def texts_at():
+    """Return the texts of the source at a path or URI."""
+
+    def read_all(name):
+        with open_source(name, ReadConfig()) as source:
+            return [row.fields["text"] for row in source.rows() if isinstance(row, Row)]
+
+    return read_all
+
+
+@pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """One folder of three shards, several row groups each."""
     folder = tmp_path_factory.mktemp("shards")
@@ -113,3 +125,51 @@ def all_row_groups():
         ]
 
     return read_all
+
+
+class MemoryShard:
+    """A shard in memory: row groups are lists of documents. `reads` counts the row groups decoded so far."""
+
+    def __init__(self, row_groups: list[list[bytes]]) -> None:
+        self.row_groups = row_groups
+        self.row_group_bytes = [sum(map(len, group)) for group in row_groups]
+        self.num_bytes = sum(self.row_group_bytes)
+        self.num_documents = sum(map(len, row_groups))
+        self.reads = 0
+
+    def read_row_group(self, index):
+        self.reads += 1
+        lengths = [len(document) for document in self.row_groups[index]]
+        text = np.frombuffer(b"".join(self.row_groups[index]), np.uint8)
+        return text, np.cumsum([0, *lengths[:-1]]).astype(np.int64)
+
+
+@pytest.fixture(scope="session")
+def memory_shards():
+    """Make shards in memory, each from its row groups, which are lists of documents."""
+
+    def make(corpus):
+        return [MemoryShard(row_groups) for row_groups in corpus]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def all_windows():
+    """Return the windows of an epoch, one step after the other."""
+
+    def read_all(epoch_stream):
+        return [epoch_stream.window(step) for step in range(epoch_stream.num_steps)]
+
+    return read_all
+
+
+@pytest.fixture(scope="session")
+def assert_same_window():
+    """Hold two windows against each other; resets that are nowhere must be None in both."""
+
+    def compare(found, expected):
+        for name, value in expected._asdict().items():
+            assert np.array_equal(getattr(found, name), value), name
+
+    return compare

@@ -1,4 +1,7 @@
-"""Objects on a real S3 server, and what is said where a server refuses or is not there."""
+"""Objects on a real S3 server, and what is said where a server refuses or is not there.
+
+What needs no server is in test_locations.
+"""
 
 import gzip
 import io
@@ -9,29 +12,14 @@ import time
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
-from fsspec.registry import _registry as fsspec_registry
 
 from sentneuron.core.config import ReadConfig
-from sentneuron.core.data import remote
 from sentneuron.core.data.inputs import expand_inputs, input_size
-from sentneuron.core.data.locations import Location
-from sentneuron.core.data.readers import Row, open_source
-from sentneuron.core.data.remote import RemoteStream, explanation, list_files
-from sentneuron.core.errors import (
-    DataError,
-    InputNotFoundError,
-    OutputError,
-    StorageError,
-    UsageError,
-)
+from sentneuron.core.data.readers import open_source
+from sentneuron.core.data.remote import RemoteStream, list_files
+from sentneuron.core.errors import DataError, InputNotFoundError, StorageError
 
 NOWHERE = "endpoint_override=127.0.0.1:9&scheme=http"
-
-
-def texts(uri: str) -> list[object]:
-    with open_source(uri, ReadConfig()) as source:
-        return [row.fields["text"] for row in source.rows() if isinstance(row, Row)]
 
 
 def take(stream: RemoteStream, size: int) -> bytes:
@@ -59,25 +47,25 @@ def parquet(**columns) -> bytes:
         ("a b/50%20 + é&[x].txt", b"one\ntwo\n"),
     ],
 )
-def test_an_object_reads_like_a_file(bucket, name, content) -> None:
+def test_an_object_reads_like_a_file(bucket, texts_at, name, content) -> None:
     uri = bucket.put(name, content)
     assert expand_inputs([uri]) == [uri]
     assert input_size(uri) == len(content)
-    assert texts(uri) == ["one", "two"]
+    assert texts_at(uri) == ["one", "two"]
     with open_source(uri, ReadConfig()) as source:
         assert source.num_bytes == len(content)
         list(source.rows())
         assert source.bytes_read == len(content)
 
 
-def test_options_in_a_uri_lead_to_a_server_and_stay_with_its_objects(bucket, monkeypatch) -> None:
+def test_options_in_a_uri_lead_to_a_server_and_stay_with_its_objects(bucket, texts_at, monkeypatch) -> None:
     bucket.put("in/x.csv", b"text\none\n")
     bucket.put("in/x.parquet", parquet(text=["two"]))
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     options = f"endpoint_override={bucket.endpoint.removeprefix('http://')}&scheme=http"
     uris = expand_inputs([f"{bucket.uri}/in?{options}"])
     assert uris == [f"{bucket.uri}/in/x.{kind}?{options}" for kind in ("csv", "parquet")]
-    assert [texts(uri) for uri in uris] == [["one"], ["two"]]
+    assert [texts_at(uri) for uri in uris] == [["one"], ["two"]]
 
 
 def test_a_long_object_is_read_in_few_requests_and_a_glance_costs_one(bucket) -> None:
@@ -100,6 +88,18 @@ def test_parquet_is_read_row_group_by_row_group(bucket) -> None:
         before = len(bucket.requests("GET"))
         next(source.rows())
         assert len(bucket.requests("GET")) <= before + 2
+
+
+def test_a_process_that_used_a_bucket_ends(bucket) -> None:
+    uri = bucket.put("x.csv", b"text\none\n")
+    code = (
+        "import sys\n"
+        "from sentneuron.core.data.readers import ReadConfig, open_source\n"
+        "kept = open_source(sys.argv[1], ReadConfig())\n"
+        "print(kept.num_bytes)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, uri], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "9\n"), done.stderr
 
 
 # Folders and globs
@@ -190,115 +190,3 @@ def test_a_server_that_is_not_there_is_said_within_seconds(bucket) -> None:
         with pytest.raises(StorageError, match=r"cannot be reached: .*connect.*check the network"):
             open_source(uri, ReadConfig())
         assert time.monotonic() - started < 25
-
-
-@pytest.mark.parametrize(
-    ("uri", "message"),
-    [
-        ("s3://key:secret@bucket/x", "credentials"),
-        ("s3://", "names no bucket"),
-        ("s3:///x?scheme=http", "names no bucket"),
-        ("s3://bucket/x?colour=red", "colour"),
-        ("gs://bad bucket/x", "bad bucket"),
-    ],
-)
-def test_a_uri_that_is_none_is_wrong_usage_and_a_secret_is_not_repeated(uri, message) -> None:
-    with pytest.raises(UsageError, match=message) as raised:
-        open_source(uri, ReadConfig())
-    assert "secret" not in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("said", "kind", "words"),
-    [
-        ("AWS Error ACCESS_DENIED during HeadObject operation: No response body.", StorageError, "is refused"),
-        ("AWS Error INVALID_ACCESS_KEY_ID during GetObject operation: The key", StorageError, "is refused"),
-        ("AWS Error UNKNOWN (HTTP status 403) during GetObject", StorageError, "is refused"),
-        ("google::cloud::Status(PERMISSION_DENIED: no)", StorageError, "is refused"),
-        ("google::cloud::Status(UNAVAILABLE: Could not create a OAuth2 access token to", StorageError, "is refused"),
-        ("When listing 'NO_SUCH_KEY/403': AWS Error SLOW_DOWN during GetObject", StorageError, "SLOW_DOWN"),
-        ("AWS Error NO_SUCH_BUCKET during ListObjectsV2 operation: gone", InputNotFoundError, "does not exist"),
-        ("google::cloud::Status(NOT_FOUND: no bucket)", InputNotFoundError, "does not exist"),
-        ("AWS Error NETWORK_CONNECTION curlCode: 28, Timeout was reached; x", StorageError, ": timeout was reached"),
-    ],
-)
-def test_a_servers_answer_becomes_one_line(said, kind, words) -> None:
-    found = explanation(OSError(f"{said}\nmore lines"), "s3://b/x")
-    assert type(found) is kind
-    assert "s3://b/x" in str(found)
-    assert words in str(found)
-    assert "\n" not in str(found)
-    assert type(explanation(OSError(said), "s3://b/x", writing=True)) in (OutputError, StorageError)
-
-
-# Other places
-
-
-def test_a_file_uri_is_a_path(tmp_path) -> None:
-    path = tmp_path / "a b.csv"
-    path.write_text("text\none\n")
-    assert expand_inputs([path.as_uri()]) == [str(path)]
-    assert texts(path.as_uri()) == ["one"]
-    assert input_size(path.as_uri()) == 9
-    with pytest.raises(UsageError, match="names a machine, data"):
-        expand_inputs(["file://data/x.csv"])
-    with pytest.raises(InputNotFoundError, match="does not exist"):
-        open_source("file:///nowhere/x.csv", ReadConfig())
-
-
-def test_the_hub_needs_a_package_and_says_which(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(UsageError, match="pip install huggingface_hub"):
-        open_source("hf://datasets/someone/reviews/x.csv", ReadConfig())
-
-
-def test_the_hub_is_read_through_its_own_file_system(monkeypatch) -> None:
-    class HfFileSystem(MemoryFileSystem):
-        protocol = "hf"
-
-    monkeypatch.setitem(fsspec_registry, "hf", HfFileSystem)
-    HfFileSystem().pipe("/datasets/someone/reviews/x.csv", b"text\none\n")
-    remote._file_system.cache_clear()
-    assert expand_inputs(["hf://datasets/someone/reviews"]) == ["hf://datasets/someone/reviews/x.csv"]
-    assert expand_inputs(["hf://datasets/*/reviews/*.csv"]) == ["hf://datasets/someone/reviews/x.csv"]
-    assert texts("hf://datasets/someone/reviews/x.csv") == ["one"]
-    with pytest.raises(InputNotFoundError):
-        open_source("hf://datasets/someone/reviews/y.csv", ReadConfig())
-    remote._file_system.cache_clear()
-
-
-@pytest.mark.parametrize(
-    ("uri", "parts"),
-    [
-        ("s3://b/k", ("s3", "b/k", "")),
-        ("s3://b/a?b*.csv", ("s3", "b/a?b*.csv", "")),
-        ("s3://b/a?.csv?region=x&scheme=http", ("s3", "b/a?.csv", "region=x&scheme=http")),
-        ("gs://anonymous@b/k/", ("gs", "b/k", "")),
-        ("s3://b?scheme=http", ("s3", "b", "scheme=http")),
-    ],
-)
-def test_a_uri_is_taken_apart(uri, parts) -> None:
-    location = Location.parse(uri)
-    assert (location.scheme, location.path, location.options) == parts
-    assert str(location) == uri.rstrip("/")
-
-
-def test_a_process_that_used_a_bucket_ends(bucket) -> None:
-    uri = bucket.put("x.csv", b"text\none\n")
-    code = (
-        "import sys\n"
-        "from sentneuron.core.data.readers import ReadConfig, open_source\n"
-        "kept = open_source(sys.argv[1], ReadConfig())\n"
-        "print(kept.num_bytes)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, uri], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (0, "9\n"), done.stderr
-
-
-def test_reading_a_local_file_does_not_import_what_buckets_need(tmp_path) -> None:
-    (tmp_path / "x.csv").write_text("text\none\n")
-    code = (
-        "import sys; from sentneuron.core.data.inputs import expand_inputs;"
-        "expand_inputs(sys.argv[1:]); assert not {'pyarrow', 'fsspec'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path), str(tmp_path / "x.csv")], check=True)

@@ -14,6 +14,7 @@ from sentneuron.core.generation.generate import Generated, generate, prompt_byte
 from sentneuron.core.generation.heatmap import CharacterValues
 from sentneuron.core.model.checkpoint import SavedModel
 from sentneuron.core.model.language_model import LanguageModel
+from sentneuron.core.model.runner import Runner
 
 ODD_TEXT = "  Café <b>n°5</b> &amp; 👍  中文 e\u0301 \x00\ud800 end"
 
@@ -45,7 +46,7 @@ def classifier(language_model: SavedModel) -> SavedModel:
 
 
 def cells_after(saved: SavedModel, data: bytes, neuron: int) -> list[float]:
-    runner = saved.model.runner()
+    runner = Runner(saved.model)
     state, values = runner.initial_state(1), []
     for byte in data:
         state = runner.step(torch.tensor([byte]), state)

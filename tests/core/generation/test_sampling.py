@@ -19,7 +19,7 @@ def runner(request: pytest.FixtureRequest) -> Runner:
     model = LanguageModel(ModelConfig(model=request.param, nhid=12, emsize=6, nlayers=2))
     with torch.no_grad():
         model.decoder.weight.mul_(20)  # far from uniform, so that a wrong state shows
-    return model.runner()
+    return Runner(model)
 
 
 def logits_of(probabilities: dict[int, float]) -> torch.Tensor:

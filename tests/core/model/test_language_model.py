@@ -8,6 +8,7 @@ import torch
 from sentneuron.core.config import Cell, ModelConfig
 from sentneuron.core.errors import UsageError
 from sentneuron.core.model.language_model import LanguageModel
+from sentneuron.core.model.runner import Runner
 
 CELLS = get_args(Cell)
 
@@ -52,7 +53,7 @@ def test_a_reset_equals_starting_from_the_zero_state(cell):
 def test_the_runner_equals_the_model_one_byte_at_a_time(cell, num_layers):
     model, ids = make_model(model=cell, nlayers=num_layers), random_bytes(3, 8)
     logits, last = model(ids, model.initial_state(3))
-    runner = model.runner()
+    runner = Runner(model)
     state = runner.initial_state(3)
     for step in range(8):
         state = runner.step(ids[:, step], state)

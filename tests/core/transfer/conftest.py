@@ -6,6 +6,7 @@ from sentneuron.core.config import ModelConfig
 from sentneuron.core.data.text import TextRule
 from sentneuron.core.model.checkpoint import SavedModel, save_model
 from sentneuron.core.model.language_model import LanguageModel
+from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer.features import featurize
 
 NUM_UNITS = 12
@@ -80,7 +81,7 @@ def make_classifier(language_model, tmp_path):
 
     def make(classes=("0", "1"), **options):
         path = tmp_path / "classifier.pt"
-        values = classifier_values(language_model.model.runner(), classes, **options)
+        values = classifier_values(Runner(language_model.model), classes, **options)
         save_model(
             path,
             SavedModel(kind="classifier", model=language_model.model, rule=language_model.rule, classifier=values),
@@ -88,3 +89,15 @@ def make_classifier(language_model, tmp_path):
         return path
 
     return make
+
+
+@pytest.fixture
+def model(make_classifier):
+    """A classifier of the classes 0 and 1, as it is named in a configuration."""
+    return str(make_classifier())
+
+
+@pytest.fixture
+def _here(tmp_path, monkeypatch):
+    """Stand in the folder where the files of the test are."""
+    monkeypatch.chdir(tmp_path)

@@ -36,7 +36,7 @@ def test_the_mean_is_of_the_tanh_after_every_byte(sum_runner):
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 def test_a_texts_features_do_not_depend_on_its_neighbours_their_order_or_the_batch(language_model, pooling):
-    runner = language_model.model.runner()
+    runner = Runner(language_model.model)
     lengths = [*range(1, 40), 63, 64, 65, 127, 128, 200, 255, 256, 299, 300]
     texts = texts_of_lengths(lengths)
     together = featurize(runner, texts, pooling=pooling)
@@ -169,7 +169,7 @@ def test_a_trace_has_the_value_after_every_byte(sum_runner):
 
 
 def test_a_trace_ends_with_the_feature(language_model):
-    runner = language_model.model.runner()
+    runner = Runner(language_model.model)
     text = b"\n A trace and its feature. "
     np.testing.assert_allclose(trace(runner, text, [3, 1])[-1], featurize(runner, [text])[0, [3, 1]], atol=1e-6)
 

@@ -7,6 +7,7 @@ import pytest
 from sentneuron.core.config import ReadConfig, TransferConfig
 from sentneuron.core.errors import DataError, InputNotFoundError, OutputError, UsageError
 from sentneuron.core.model.checkpoint import load_model
+from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer import transfer as engine
 from sentneuron.core.transfer.classifier import Classifier
 from sentneuron.core.transfer.features import featurize
@@ -113,7 +114,7 @@ def test_features_are_the_final_state_unless_asked_otherwise(tmp_path, model_fil
     assert load_model(tmp_path / "out" / "classifier.pt").classifier["pooling"] == "last"
     with np.load(tmp_path / "out" / "features_train.npz") as stored, open(tmp_path / "out" / "predictions.csv") as file:
         first = next(csv.DictReader(file))
-        expected = featurize(language_model.model.runner(), [language_model.rule.clean(first["text"])])
+        expected = featurize(Runner(language_model.model), [language_model.rule.clean(first["text"])])
         np.testing.assert_allclose(stored["features"][0], expected[0], atol=1e-5)
 
 
