@@ -12,7 +12,8 @@ CORE = [path for path in PACKAGE if path.is_relative_to(ROOT / "sentneuron/core"
 EVERYTHING = [*PACKAGE, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
 LIGHT = [
     *(ROOT / "sentneuron" / name for name in ("__init__.py", "__main__.py", "cli.py")),
-    *(ROOT / "sentneuron/core" / name for name in ("config.py", "errors.py", "atomic.py")),
+    *(ROOT / "sentneuron/core" / name for name in ("errors.py", "atomic.py", "values.py")),
+    *sorted((ROOT / "sentneuron/core/config").glob("*.py")),
     *sorted((ROOT / "sentneuron/commands").glob("*.py")),
 ]
 HEAVY = {"torch", "pandas", "sklearn", "matplotlib", "pyarrow", "numpy", "scipy"}

@@ -59,3 +59,9 @@ class InterruptedRunError(SentneuronError):
     """Stopped by Ctrl-C after saving."""
 
     exit_code = 130
+
+
+class LostRankError(SentneuronError):
+    """A process of the run is gone, hangs, or never came; the processes that are left end with this."""
+
+    exit_code = 74

@@ -38,6 +38,22 @@ def parse_interval(value: str) -> tuple[int | None, float | None]:
     return steps, None
 
 
+def parse_loss_scale(value: str) -> float | None:
+    """Read `--loss-scale`: return None for dynamic, else the fixed number.
+
+    Raises:
+        UsageError: it is neither, or not above zero.
+    """
+    if value == "dynamic":
+        return None
+    try:
+        scale = float(value)
+    except ValueError:
+        raise UsageError(f"--loss-scale is {value!r}", hint="give dynamic, or a number (1024)") from None
+    require_positive(loss_scale=scale)
+    return scale
+
+
 def changed_values(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Describe what differs between two stored sets of settings, as `name: old -> new`, in `new`'s order."""
     names = list(new) + [name for name in old if name not in new]
