@@ -1,8 +1,7 @@
 """One training step on random bytes, as bare as it gets: window, loss, backward pass, clipping, Adam.
 
-No data, no logging, no question whether a number is finite: what a trainer's rate is held against. An mLSTM's
-parameters are fp32 and are cast once a window where the window itself runs in half precision; the loss is scaled there,
-and the gradients are unscaled before they are clipped.
+No data and no logging: what a trainer's rate is held against. The optimizer is the trainer's: in half precision the
+weights are rounded copies of fp32 master weights, and the loss is scaled by a fixed number.
 
 Floating-point operations a byte, forward and backward, a product counted as 2 a multiply-add and thrice for the pass
 back: 3 * 2 * 5 H^2 = 30 H^2 for an mLSTM over byte tables, 3 * 2 * 4 H (H + E) for an LSTM that is given embeddings of
@@ -18,13 +17,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from sentneuron.core.config import ModelConfig
-from sentneuron.core.model.language_model import NUM_BYTES, LanguageModel, State, detach
+from sentneuron.core.config import ModelConfig, TrainConfig, TrainPrecision
+from sentneuron.core.launch.ranks import Ranks
+from sentneuron.core.model.language_model import NUM_BYTES, LanguageModel, State
 from sentneuron.core.model.recurrent import LayerState
 from sentneuron.core.training.captured import CapturedWindow
+from sentneuron.core.training.optimizer import Optimizer
 
-LOSS_SCALE = {torch.float16: 2.0**12}
-"""Gradients of a mean over 65,536 bytes are below fp16's smallest normal number; other types take them as they are."""
+PRECISIONS: dict[torch.dtype, TrainPrecision] = {
+    torch.float32: "fp32",
+    torch.float16: "fp16",
+    torch.bfloat16: "bf16",
+}
+LOSS_SCALE = "4096"
+"""Gradients of a mean over 65,536 bytes are below fp16's smallest normal number."""
 
 Kernel = Callable[..., tuple[Tensor, Tensor, Tensor]]
 
@@ -72,25 +78,14 @@ class Lstm(nn.Module):
 
 
 class Trainee:
-    """A model with its optimizer; several steps may share one. `dtype` is what its windows are computed in."""
+    """A model with its optimizer, which rounds it to `dtype`; several steps may share one."""
 
     def __init__(self, model: nn.Module, *, dtype: torch.dtype) -> None:
+        precision = PRECISIONS[dtype]
         self.model = model
         self.parameters = list(model.parameters())
-        self.scale = LOSS_SCALE.get(dtype, 1.0)
-        self.optimizer = torch.optim.Adam(self.parameters, lr=1e-4, fused=True)
-
-    def unscale(self) -> None:
-        """Divide the gradients by the scale of the loss."""
-        if self.scale != 1:
-            for parameter in self.parameters:
-                assert parameter.grad is not None
-                parameter.grad.div_(self.scale)
-
-    def update(self) -> None:
-        """Clip the gradients and take Adam's step."""
-        nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimizer.step()
+        scale = LOSS_SCALE if precision == "fp16" else "dynamic"
+        self.optimizer = Optimizer(model, TrainConfig(precision=precision, loss_scale=scale), Ranks())
 
 
 class Step(ABC):
@@ -106,39 +101,30 @@ class Step(ABC):
         ids = torch.randint(0, NUM_BYTES, (shape.seq_length + 1, shape.num_streams), generator=draw)
         self.ids = ids.to(shape.device)
         self.state = shape.state()
-        self.window = CapturedWindow(self.scaled_loss, trainee.parameters) if captured else None
+        self.window = CapturedWindow(self.loss, trainee.parameters, refusal=None if captured else "not asked for")
 
     @abstractmethod
     def hidden(self, ids: Tensor, state: LayerState, resets: Tensor | None) -> tuple[Tensor, LayerState]:
         """Run a window; return the hidden states [T, B, H] and the state after it. `ids` and `resets` are [T, B]."""
 
-    def scaled_loss(
-        self, ids: Tensor, targets: Tensor, state: State, resets: Tensor | None = None
-    ) -> tuple[Tensor, State]:
-        """Return the mean negative log-likelihood of `targets` in nats, times the scale, and the state after them."""
+    def loss(self, ids: Tensor, targets: Tensor, state: State, resets: Tensor | None = None) -> tuple[Tensor, State]:
+        """Return the mean negative log-likelihood of `targets` in nats, and the state after them."""
         decoder = self.trainee.model.get_submodule("decoder")
         assert isinstance(decoder, nn.Linear)
-        dtype = self.shape.dtype
         hidden, new_state = self.hidden(ids, state[0], resets)
-        logits = linear(hidden, decoder.weight.to(dtype), decoder.bias.to(dtype))
-        return cross_entropy(logits.float().flatten(0, 1), targets.flatten()) * self.trainee.scale, [new_state]
+        logits = linear(hidden, decoder.weight, decoder.bias)
+        return cross_entropy(logits.float().flatten(0, 1), targets.flatten()), [new_state]
 
     def backward(self) -> Tensor:
         """Run the window and its backward pass; return the loss."""
+        optimizer = self.trainee.optimizer
+        optimizer.begin()
         ids, targets = self.ids[:-1], self.ids[1:]
-        self.trainee.optimizer.zero_grad(set_to_none=True)
-        if self.window is None:
-            loss, state = self.scaled_loss(ids, targets, self.state)
-            loss.backward()
-        else:
-            loss, state = self.window(ids, targets, self.state)
-        self.state = detach(state)
-        self.trainee.unscale()
-        return loss.detach() / self.trainee.scale
+        loss, self.state = self.window(ids, targets, self.state, None, optimizer.loss_weight)
+        return loss
 
     def __call__(self) -> None:
-        self.backward()
-        self.trainee.update()
+        self.trainee.optimizer.step(self.backward(), learning_rate=1e-4)
 
 
 class MlstmStep(Step):
@@ -152,19 +138,18 @@ class MlstmStep(Step):
         self.options = {"recompute": True} if recompute else {}
 
     def hidden(self, ids: Tensor, state: LayerState, resets: Tensor | None) -> tuple[Tensor, LayerState]:
-        model, dtype = self.trainee.model, self.shape.dtype
+        model = self.trainee.model
         assert isinstance(model, LanguageModel)
         layer = model.recurrent_layers[0]
         weights = layer.weights()
         tables = layer.project(weights, model.embedding.weight)
         matrices = weights["weight_mhh"], weights["weight_hh"]
-        arguments = [part.to(dtype) for part in (*tables, *matrices)]
-        hidden, h, c = self.kernel(ids, *arguments, *state, resets, **self.options)
+        hidden, h, c = self.kernel(ids, *tables, *matrices, *state, resets, **self.options)
         return hidden, (h, c)
 
 
 class LstmStep(Step):
-    """The step with torch's LSTM; `trainee` holds an Lstm of the shape's size, all of it in the shape's type."""
+    """The step with torch's LSTM; `trainee` holds an Lstm of the shape's size."""
 
     def hidden(self, ids: Tensor, state: LayerState, resets: Tensor | None) -> tuple[Tensor, LayerState]:
         model, dtype = self.trainee.model, self.shape.dtype
@@ -181,10 +166,7 @@ def mlstm_trainee(shape: Shape) -> Trainee:
 
 
 def lstm_step(shape: Shape) -> LstmStep:
-    """Return the step of an LSTM that takes as many floating-point operations as the mLSTM of `shape`.
-
-    In half precision its weights and Adam's moments are half, too, which is less work than weights kept in fp32.
-    """
+    """Return the step of an LSTM that takes as many floating-point operations as the mLSTM of `shape`."""
     torch.manual_seed(0)
     size = equal_lstm_size(shape.nhid)
     equal = Shape(
@@ -194,7 +176,7 @@ def lstm_step(shape: Shape) -> LstmStep:
         dtype=shape.dtype,
         device=shape.device,
     )
-    return LstmStep(Trainee(Lstm(size).to(shape.device, shape.dtype), dtype=shape.dtype), equal)
+    return LstmStep(Trainee(Lstm(size).to(shape.device), dtype=shape.dtype), equal)
 
 
 def mlstm_flops(nhid: int) -> int:

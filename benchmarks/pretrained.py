@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from measuring import write_result
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -99,7 +100,7 @@ def vader() -> Callable[[str], float] | None:
 def ship(model: Path, pooling: Pooling, folder: Path) -> TransferReport:
     """Run `transfer` with the chosen pooling, and write its classifier in half precision."""
     report = transfer(TransferConfig(model=str(model), pooling=pooling, neurons=5, output=folder))
-    save_model(PRETRAINED, load_model(folder / "classifier.pt"), half=True)
+    save_model(PRETRAINED, load_model(folder / "classifier.pt"), dtype=torch.float16)
     return report
 
 

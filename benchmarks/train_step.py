@@ -146,12 +146,21 @@ def compiled(num_steps: int) -> Kernel:
     """Return the reference with `num_steps` unrolled steps under torch.compile at a time."""
     part: Kernel = torch.compile(reference, fullgraph=True, dynamic=False)
 
-    def kernel(ids: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
-        *constant, h, c, resets = arguments
+    def kernel(
+        ids: Tensor,
+        table_m: Tensor,
+        table_x: Tensor,
+        weight_mhh: Tensor,
+        weight_hh: Tensor,
+        h: Tensor,
+        c: Tensor,
+        resets: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         hidden = []
         for start in range(0, len(ids), num_steps):
             steps = slice(start, start + num_steps)
-            some, h, c = part(ids[steps], *constant, h, c, None if resets is None else resets[steps])
+            reset = None if resets is None else resets[steps]
+            some, h, c = part(ids[steps], table_m, table_x, weight_mhh, weight_hh, h, c, reset)
             hidden.append(some)
         return torch.cat(hidden), h, c
 

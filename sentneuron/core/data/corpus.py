@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sentneuron.core.config import ReadConfig, ShardConfig
+from sentneuron.core.config import ShardConfig
 from sentneuron.core.data import manifest
 from sentneuron.core.data.datasets import dataset_files, is_dataset
 from sentneuron.core.data.folders import Folder
@@ -15,6 +15,7 @@ from sentneuron.core.data.sharding import write_shards
 from sentneuron.core.data.shards import ShardSet, open_shards
 from sentneuron.core.data.text import TextRule
 from sentneuron.core.errors import UsageError
+from sentneuron.core.lock import file_lock
 
 CORPUS_SPLITS = ("train", "unsup")
 """What a language model may be trained on; the test sentences of a data set are never among them."""
@@ -56,14 +57,14 @@ def open_corpus(
     else:
         sources = expand_inputs([data])
     folder = cache / f"{file_name(data).split('.')[0]}-{cache_key(sources, split, seed)}.shards"
-    if (folder / manifest.NAME).exists():
-        announce(f"shards of {data}: {folder}, made by an earlier run")
+    with file_lock(cache / "lock"):  # of several processes that want it one makes it
+        if (folder / manifest.NAME).exists():
+            announce(f"shards of {data}: {folder}, made by an earlier run")
+            return open_shards(folder)
+        announce(f"sharding {data} into {folder} first")
+        options = ShardConfig(inputs=(data,), output=folder, shards=sum(split), split=split, seed=seed)
+        write_shards(options, sources=sources, progress=progress)
         return open_shards(folder)
-    announce(f"sharding {data} into {folder} first")
-    cache.mkdir(parents=True, exist_ok=True)
-    config = ShardConfig(inputs=(data,), output=folder, shards=sum(split), split=split, read=ReadConfig(), seed=seed)
-    write_shards(config, sources=sources, progress=progress)
-    return open_shards(folder)
 
 
 def cache_key(sources: Sequence[str], split: tuple[int, ...], seed: int) -> str:

@@ -152,14 +152,14 @@ class ShardSet:
         """Return the shards of `train`, `valid` or `test`, in order of their names; none of them is empty."""
         return self._shards[name]
 
-    def check(self, *, progress: Progress = lambda done, total: None) -> None:
-        """Compare every file with the manifest's sha256; `progress` counts bytes of all files.
+    def check(self, *, part: slice = slice(None), progress: Progress = lambda done, total: None) -> None:
+        """Compare files with the manifest's sha256, all or a part of them; `progress` counts their bytes.
 
         Raises:
             DataError: a shard is damaged or gone; names it.
             StorageError: the disk or the bucket cannot be read.
         """
-        shards = [shard for split in SPLITS for shard in self._shards[split]]
+        shards = [shard for split in SPLITS for shard in self._shards[split]][part]
         done, total = 0, sum(shard.file_bytes for shard in shards)
 
         def count(num_bytes: int) -> None:

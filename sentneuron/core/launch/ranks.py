@@ -4,13 +4,14 @@ Alone, a process is rank 0 of 1, and everything here is free. Tensors go through
 through gloo. Whoever waits in vain for another process gets a LostRankError.
 """
 
+import json
 import os
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.distributed as dist
@@ -80,6 +81,17 @@ class Ranks:
             with self._others():
                 dist.broadcast(tensor, 0)
         return tensor
+
+    def share(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return rank 0's plain values, such as JSON holds, on all ranks."""
+        if self.size == 1:
+            return values
+        content = bytearray(json.dumps(values).encode())
+        size = self.broadcast_(torch.tensor([len(content)], device=self.device))
+        buffer = torch.zeros(int(size), dtype=torch.uint8, device=self.device)
+        if self.is_first:
+            buffer.copy_(torch.frombuffer(content, dtype=torch.uint8))
+        return json.loads(bytes(self.broadcast_(buffer).tolist()))
 
     def gather(self, rows: Tensor) -> list[Tensor]:
         """Return every rank's rows [N, ...] on rank 0, where N may differ, and nothing on the others."""

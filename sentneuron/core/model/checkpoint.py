@@ -38,13 +38,13 @@ class SavedModel:
     """Steps, bytes, bits per byte, data fingerprint, versions."""
 
 
-def save_model(path: Path, saved: SavedModel, *, half: bool = False) -> None:
-    """Write a model file atomically; `half` stores the language model's weights in fp16.
+def save_model(path: Path, saved: SavedModel, *, dtype: torch.dtype | None = None) -> None:
+    """Write a model file atomically; the language model's weights are stored as they are, or in `dtype`.
 
     Raises:
         OutputError, StorageError: it cannot be written.
     """
-    state = {name: _stored(tensor, half=half) for name, tensor in saved.model.state_dict().items()}
+    state = {name: _stored(tensor, dtype or tensor.dtype) for name, tensor in saved.model.state_dict().items()}
     decoder = {name.removeprefix("decoder."): tensor for name, tensor in state.items() if name.startswith("decoder.")}
     if saved.model.config.tied:
         del decoder["weight"]
@@ -137,6 +137,6 @@ def load_contents(path: Path) -> dict[str, Any]:
     return contents
 
 
-def _stored(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:
+def _stored(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """A contiguous copy on the CPU that shares no storage with anything else."""
-    return tensor.detach().to("cpu", torch.float16 if half else tensor.dtype, copy=True).contiguous()
+    return tensor.detach().to("cpu", dtype, copy=True).contiguous()

@@ -2,8 +2,9 @@
 
 A window of T = 256 steps is some thousands of launches; replayed, none of them waits for Python. The graph reads and
 writes memory of its own: a call copies the inputs in and the loss and the state out, so that a state that was returned
-stays what it is, whatever comes after; gradients are not copied, and hold until the next call. A window without resets
-is one whose resets are all false, so that there is one graph.
+stays what it is, whatever comes after. The graph ends by adding the gradients to the parameters' `grad`, whose memory
+stays where it is, so that several windows can share a step. A window without resets is one whose resets are all false,
+so that there is one graph.
 
 Where there is no graph, a call does the same with plain autograd, and the reason is logged once: no GPU, a cell that
 asks the device for reset positions, inputs of other shapes than recorded, a recording that failed.
@@ -32,9 +33,10 @@ WARM_UP = 3
 
 
 class CapturedWindow:
-    """Call it for the loss, the state after the window, and each parameter's gradient in `grad`.
+    """Call it for the loss and the state after the window; adds to each parameter's `grad`, which must be there.
 
-    `refusal` says why not to record at all. Parameters keep their memory: they may be changed in place only.
+    `refusal` says why not to record at all. Parameters and gradients keep their memory: they may be changed in place
+    only.
     """
 
     def __init__(self, loss: Loss, parameters: Iterable[nn.Parameter], *, refusal: str | None = None) -> None:
@@ -47,60 +49,68 @@ class CapturedWindow:
         self._replay: Callable[[], None] | None = None
 
     def __call__(
-        self, ids: Tensor, targets: Tensor, state: State, resets: Tensor | None = None
+        self, ids: Tensor, targets: Tensor, state: State, resets: Tensor | None, weight: Tensor
     ) -> tuple[Tensor, State]:
-        """Run a window; arguments as `LanguageModel.loss`. Nothing returned is attached to a graph of autograd.
+        """Run a window; arguments as `LanguageModel.loss`. Gradients are those of the loss times `weight`, a number.
 
-        Every parameter's `grad` is replaced, or, where the window is not recorded, added to as by `backward`.
+        Nothing returned is attached to a graph of autograd.
         """
+        refusal = self._refusal
         if ids.device.type != DEVICE_TYPE:
-            return self._plain(f"{ids.device} has no CUDA graphs", ids, targets, state, resets)
-        if self._refusal is not None:
-            return self._plain(self._refusal, ids, targets, state, resets)
+            refusal = f"{ids.device} has no CUDA graphs"
         flags = torch.zeros_like(ids, dtype=torch.bool) if resets is None else resets
-        given = [ids, targets, flags, *(part for layer in state for part in layer)]
-        if self._replay is None:
-            try:
-                self._record(given, state)
-            except RuntimeError as error:
-                self._refusal = f"recording failed: {error}"
-                return self._plain(self._refusal, ids, targets, state, resets)
-        if [_form(tensor) for tensor in given] != [_form(tensor) for tensor in self._inputs]:
-            return self._plain("a window of another shape than recorded", ids, targets, state, resets)
+        given = [ids, targets, flags, weight, *(part for layer in state for part in layer)]
+        if refusal is None and self._replay is None:
+            refusal = self._record(given, state)
+        if refusal is None and [_form(tensor) for tensor in given] != [_form(tensor) for tensor in self._inputs]:
+            refusal = "a window of another shape than recorded"
+        if refusal is not None:
+            return self._plain(refusal, ids, targets, state, resets, weight)
         return self._replayed(given, state)
 
     def _plain(
-        self, reason: str, ids: Tensor, targets: Tensor, state: State, resets: Tensor | None
+        self, reason: str, ids: Tensor, targets: Tensor, state: State, resets: Tensor | None, weight: Tensor
     ) -> tuple[Tensor, State]:
         if reason not in self._said:
             self._said.add(reason)
             log.info("training window not captured: %s", reason)
         loss, state = self._loss(ids, targets, state, resets)
-        loss.backward()
+        loss.backward(weight)
         return loss.detach(), detach(state)
 
-    def _record(self, given: list[Tensor], state: State) -> None:
-        """Record a window on copies of the inputs."""
+    def _record(self, given: list[Tensor], state: State) -> str | None:
+        """Record a window on copies of the inputs; gradients end as they are. Returns why it failed, if it did."""
         self._inputs = [tensor.clone(memory_format=torch.contiguous_format) for tensor in given]
-        ids, targets, resets, *parts = self._inputs
+        ids, targets, resets, weight, *parts = self._inputs
 
         def run() -> list[Tensor]:
             loss, new_state = self._loss(ids, targets, _nest(parts, state), resets)
-            gradients = torch.autograd.grad(loss, self._parameters)
-            return [loss.detach(), *(part.detach() for layer in new_state for part in layer), *gradients]
+            found = torch.autograd.grad(loss, self._parameters, weight)
+            for gradient, part in zip(self._gradients(), found, strict=True):
+                gradient.add_(part)
+            return [loss.detach(), *(part.detach() for layer in new_state for part in layer)]
 
-        self._replay, self._outputs = record(run, ids.device)
-        log.info("training window captured in a CUDA graph")
+        before = [gradient.clone() for gradient in self._gradients()]
+        try:
+            self._replay, self._outputs = record(run, ids.device)
+        except RuntimeError as error:
+            self._refusal = f"recording failed: {error}"
+        finally:
+            for gradient, kept in zip(self._gradients(), before, strict=True):
+                gradient.copy_(kept)
+        if self._refusal is None:
+            log.info("training window captured in a CUDA graph")
+        return self._refusal
+
+    def _gradients(self) -> list[Tensor]:
+        return [parameter.grad for parameter in self._parameters if parameter.grad is not None]
 
     def _replayed(self, given: list[Tensor], state: State) -> tuple[Tensor, State]:
         assert self._replay is not None
         for static, tensor in zip(self._inputs, given, strict=True):
             static.copy_(tensor)
         self._replay()
-        num_parts = len(given) - 3
-        loss, parts, gradients = self._outputs[0], self._outputs[1 : 1 + num_parts], self._outputs[1 + num_parts :]
-        for parameter, gradient in zip(self._parameters, gradients, strict=True):
-            parameter.grad = gradient
+        loss, *parts = self._outputs
         return loss.clone(), _nest([part.clone() for part in parts], state)
 
 

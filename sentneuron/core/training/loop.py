@@ -1,4 +1,9 @@
-"""The training run: windows in, weights out, saved so that it can be killed at any time and go on exactly."""
+"""The training run: windows in, weights out, saved so that it can be killed at any time and go on exactly.
+
+Every rank runs the same loop, and all of them do at the same step what takes all of them: log, validate, save, stop.
+What only one can know, a signal or what the clock says, travels with the step's gradients. Rank 0 alone writes files
+and speaks.
+"""
 
 import math
 import platform
@@ -12,26 +17,19 @@ import torch
 from sentneuron.core.config import TrainConfig
 from sentneuron.core.data.corpus import find_shards
 from sentneuron.core.data.shards import Shard
-from sentneuron.core.data.stream import EpochStream
 from sentneuron.core.errors import DataError, InterruptedRunError, StoppedError
 from sentneuron.core.kernels.choice import require_kernel
+from sentneuron.core.launch.ranks import Ranks
 from sentneuron.core.model.checkpoint import SavedModel, load_model, save_model
 from sentneuron.core.model.device import pick_device
-from sentneuron.core.model.language_model import LanguageModel, State
-from sentneuron.core.training.captured import window_of
+from sentneuron.core.training.batch import share_batch
 from sentneuron.core.training.evaluate import bits_per_byte
 from sentneuron.core.training.journal import Journal
+from sentneuron.core.training.learner import Learner, Notes, introduction
+from sentneuron.core.training.optimizer import DTYPES, Outcome
 from sentneuron.core.training.parts import Parts, open_parts
 from sentneuron.core.training.report import Progress, TrainReport, ignore_progress
-from sentneuron.core.training.resume import (
-    RunState,
-    find_run,
-    restore,
-    resume_path,
-    run_identity,
-    save_run,
-    snapshot,
-)
+from sentneuron.core.training.resume import GLOBAL_BATCH, agree_on_run, resume_path, save_run
 from sentneuron.core.training.schedule import Schedule, make_schedule
 from sentneuron.core.training.signals import StopRequest
 from sentneuron.core.values import parse_interval
@@ -43,53 +41,64 @@ MAX_SKIPPED = 50
 def train(
     config: TrainConfig,
     *,
+    ranks: Ranks | None = None,
+    device: torch.device | None = None,
     progress: Progress = ignore_progress,
     announce: Callable[[str], None] = lambda line: None,
 ) -> TrainReport:
     """Train a language model, or go on with a run that was stopped; writes `config.save` and its companions.
 
+    All `ranks` call this together; None stands alone. `device` is this rank's; None: `config.device`.
+
     Raises:
         StoppedError, InterruptedRunError: a signal came; everything was saved first.
         DataError: the data cannot be used, or the run diverged.
         OutputError: the files here belong to another run.
+        UsageError: the global batch cannot be shared equally among the ranks.
+        LostRankError: another rank is gone.
     """
+    ranks = ranks or Ranks()
+    if not ranks.is_first:
+        progress, announce = ignore_progress, lambda line: None
+    device = device or pick_device(config.device)
+    require_kernel(config.kernel, device)
     data = config.data or find_shards(Path())
     announce(f"data: {data}")
-    parts = open_parts(config, data, progress=progress, announce=announce)
-    return _Trainer(config, parts, progress, announce).run()
+    parts = open_parts(config, data, ranks=ranks, progress=progress, announce=announce)
+    report = _Trainer(config, parts, ranks, device, progress, announce).run()
+    ranks.wait()
+    return report
 
 
 class _Trainer:
-    def __init__(self, config: TrainConfig, parts: Parts, progress: Progress, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        parts: Parts,
+        ranks: Ranks,
+        device: torch.device,
+        progress: Progress,
+        announce: Callable[[str], None],
+    ) -> None:
         self.config = config
         self.parts = parts
+        self.ranks = ranks
         self.progress = progress
         self.announce = announce
-        self.device = pick_device(config.device)
-        self.stream = self._epoch(0)
-        self.batch_bytes = config.batch_size * config.seq_length
-        self.schedule: Schedule = make_schedule(
-            config, steps_per_epoch=self.stream.num_steps, num_streams=config.batch_size
-        )
-        require_kernel(config.kernel, self.device)
-        torch.manual_seed(config.seed)
-        self.model = LanguageModel(config.model, kernel=config.kernel, recompute=config.recompute).to(self.device)
-        self.window = window_of(self.model)
-        self.optimizer = _make_optimizer(config, self.model)
-        self.hidden: State = self.model.initial_state(config.batch_size)
-        identity = run_identity(config, parts.fingerprints)
-        found = find_run(config, identity)
-        if found is None:
-            self.run_state = snapshot(
-                RunState(identity=identity, hidden=[], model={}, optimizer={}, rng=torch.empty(0)),
-                self.model,
-                self.optimizer,
-                self.hidden,
-            )
-        else:
-            self.run_state = found
-            self.hidden = restore(found, self.model, self.optimizer)
-        self.is_resumed = found is not None
+        self.run_state, self.is_resumed = agree_on_run(config, parts.fingerprints, ranks)
+        num_streams = self.run_state.identity[GLOBAL_BATCH]
+        batch = share_batch(num_streams, rank=ranks.rank, num_ranks=ranks.size, batch_size=config.batch_size)
+        self.batch_bytes = num_streams * config.seq_length
+        self.learner = Learner(config, parts.train, batch, ranks, device)
+        self.stream = self.learner.stream
+        self.schedule: Schedule = make_schedule(config, steps_per_epoch=self.stream.num_steps, num_streams=num_streams)
+        if self.is_resumed:
+            run = self.run_state
+            if ranks.is_first:
+                self.learner.optimizer.load(run.model, run.optimizer)
+            self.learner.take_hidden(run.hidden)
+            self.learner.start_losses(run.interval_loss)
+        self.learner.optimizer.broadcast()
         self.seconds_before = self.run_state.seconds
         self.started = time.monotonic()
         self.bits: float | None = None
@@ -101,29 +110,45 @@ class _Trainer:
             self.announce(f"{config.save}: this run finished at step {run.step:,}; give --resume never to start over")
             return self._report(was_finished=True)
         self._introduce()
-        journal = Journal(config.save.with_suffix(".log.jsonl"), step=run.step)
-        self.model.train()
+        journal = Journal(config.save.with_suffix(".log.jsonl"), step=run.step) if self.ranks.is_first else None
+        self.learner.model.train()
         with StopRequest() as stop:
-            self._steps(journal, stop)
-            if stop.received is not None:
+            stopped_by = self._steps(journal, stop)
+            if stopped_by.stop or stopped_by.interrupt:
                 self._save()
-                message = f"stopped by {stop.received.name} after step {run.step:,}, saved {resume_path(config.save)}"
-                kind = InterruptedRunError if stop.received.name == "SIGINT" else StoppedError
+                self.ranks.wait()  # nobody leaves, and so ends the others, before the files are there
+                name = "SIGINT" if stopped_by.interrupt else stop.name
+                message = f"stopped by {name} after step {run.step:,}, saved {resume_path(config.save)}"
+                kind = InterruptedRunError if stopped_by.interrupt else StoppedError
                 raise kind(message, hint="run again to go on")
         run.is_finished = run.step >= self.schedule.num_steps
         self._validate(journal)
         self._save()
         return self._report(was_finished=False)
 
-    def _steps(self, journal: Journal, stop: StopRequest) -> None:
-        """Train until the last step, the time limit or a signal."""
+    def _steps(self, journal: Journal | None, stop: StopRequest) -> Notes:
+        """Train until the last step, the time limit or a signal; return what ended it."""
         run, config = self.run_state, self.config
         save_steps, save_seconds = parse_interval(config.save_every)
         saved_at = logged_at = time.monotonic()
         logged_step = run.step
         note = ""
-        while run.step < self.schedule.num_steps and stop.received is None:
-            self._step()
+
+        def take_notes() -> Notes:
+            now = time.monotonic()
+            return Notes(
+                stop=stop.is_stop,
+                interrupt=stop.is_interrupt,
+                save=self.ranks.is_first and save_seconds is not None and now - saved_at >= save_seconds,
+                end=self.ranks.is_first
+                and config.max_hours is not None
+                and now - self.started >= config.max_hours * 3600,
+            )
+
+        while run.step < self.schedule.num_steps:
+            outcome = self.learner.step(run.step, schedule=self.schedule, notes=take_notes)
+            self._count(outcome)
+            notes = Notes.decode(outcome.notes)
             now = time.monotonic()
             run.seconds = self.seconds_before + now - self.started
             if run.step % config.log_interval == 0 or run.step == self.schedule.num_steps:
@@ -131,7 +156,7 @@ class _Trainer:
                 logged_at, logged_step = now, run.step
                 note = self._log(journal, rate)
             self.progress(run.step * self.batch_bytes, self.schedule.num_steps * self.batch_bytes, note)
-            is_save = run.step % save_steps == 0 if save_steps else now - saved_at >= (save_seconds or math.inf)
+            is_save = run.step % save_steps == 0 if save_steps else notes.save
             is_eval = is_save if config.eval_every is None else run.step % config.eval_every == 0
             if run.step < self.schedule.num_steps:
                 if is_eval:
@@ -139,41 +164,30 @@ class _Trainer:
                 if is_save:
                     self._save()
                     saved_at = time.monotonic()
-            if config.max_hours is not None and now - self.started >= config.max_hours * 3600:
+            if notes.end:
                 self.announce(f"stopping after {config.max_hours} hours at step {run.step:,}; run again to go on")
-                return
+            if notes.end or notes.stop or notes.interrupt:
+                return notes
+        return Notes()
 
-    def _step(self) -> None:
-        """Train on one window; a step that is not finite changes nothing but the counters.
+    def _count(self, outcome: Outcome) -> None:
+        """Take note of a step.
 
         Raises:
             DataError: MAX_SKIPPED steps in a row were not finite.
         """
-        run, config = self.run_state, self.config
-        epoch, index = divmod(run.step, self.stream.num_steps)
-        if epoch != self.stream_epoch:
-            self.stream = self._epoch(epoch)
-        if index == 0:
-            self.hidden = self.model.initial_state(config.batch_size)
-        window = self.stream.window(index)
-        ids, targets = (torch.from_numpy(part).to(self.device) for part in (window.ids, window.targets))
-        resets = None if window.resets is None else torch.from_numpy(window.resets).to(self.device)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.learning_rate(run.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss, hidden = self.window(ids, targets, self.hidden, resets)
-        grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip).item()
+        run = self.run_state
         run.step += 1
-        if math.isfinite(loss.item()) and math.isfinite(grad_norm):
-            self.optimizer.step()
-            self.hidden = hidden
-            run.interval_loss += loss.item()
+        if outcome.is_finite:
             run.interval_steps += 1
-            run.grad_norm = grad_norm
+            run.grad_norm = outcome.grad_norm
             run.num_skipped = 0
             return
         run.num_skipped += 1
-        self.announce(f"step {run.step:,} skipped: loss {loss.item():.3g}, gradient norm {grad_norm:.3g}")
+        what = f"gradient norm {outcome.grad_norm:.3g}" if outcome.loss_is_finite else "the loss is not finite"
+        scale = self.learner.optimizer.loss_scale
+        now = f", loss scale now {scale.value:,.0f}" if scale.is_dynamic else ""
+        self.announce(f"step {run.step:,} skipped: {what}{now}")
         if run.num_skipped >= MAX_SKIPPED:
             saved = self.config.save if self.config.save.exists() else "no file yet"
             raise DataError(
@@ -181,32 +195,39 @@ class _Trainer:
                 hint="lower --lr or --clip and start over with --resume never",
             )
 
-    def _log(self, journal: Journal, rate: float) -> str:
+    def _log(self, journal: Journal | None, rate: float) -> str:
         """Write a log line, and return the figures as text."""
-        run = self.run_state
-        self.bits = run.interval_loss / run.interval_steps / math.log(2) if run.interval_steps else None
-        run.interval_loss, run.interval_steps = 0.0, 0
-        journal.write(
-            step=run.step,
-            epoch=run.step / self.stream.num_steps,
-            bytes=run.step * self.batch_bytes,
-            bits_per_byte=self.bits,
-            learning_rate=self.schedule.learning_rate(run.step - 1),
-            grad_norm=run.grad_norm,
-            loss_scale=1.0,
-            bytes_per_second=rate,
-            seconds=run.seconds,
-        )
+        run, optimizer, ranks = self.run_state, self.learner.optimizer, self.ranks
+        summed = self.learner.summed_loss()
+        self.bits = summed / run.interval_steps / math.log(2) if run.interval_steps else None
+        self.learner.start_losses()
+        run.interval_steps = 0
+        if journal is not None:
+            journal.write(
+                step=run.step,
+                epoch=run.step / self.stream.num_steps,
+                bytes=run.step * self.batch_bytes,
+                bits_per_byte=self.bits,
+                learning_rate=self.schedule.learning_rate(max(0, optimizer.num_updates - 1)),
+                grad_norm=run.grad_norm,
+                loss_scale=optimizer.loss_scale.value,
+                bytes_per_second=rate,
+                seconds=run.seconds,
+            )
         shown = "-" if self.bits is None else f"{self.bits:.3f}"
-        return f"{shown} bits/byte, grad norm {run.grad_norm:.2f}"
+        note = f"{shown} bits/byte, grad norm {run.grad_norm:.2f}"
+        if optimizer.loss_scale.is_dynamic:
+            note += f", loss scale {optimizer.loss_scale.value:,.0f}"
+        return note if ranks.size == 1 else f"{note}, {rate / ranks.size:,.0f} B/s each"
 
-    def _validate(self, journal: Journal) -> None:
+    def _validate(self, journal: Journal | None) -> None:
         """Measure on the validation shards where there are any, and write the model file if it is the best so far."""
         run = self.run_state
         if not self.parts.valid:
             return
-        valid = self._measure(self.model, self.parts.valid)
-        journal.write(step=run.step, valid_bits_per_byte=valid, seconds=run.seconds)
+        valid = self._measure(self.parts.valid)
+        if journal is not None:
+            journal.write(step=run.step, valid_bits_per_byte=valid, seconds=run.seconds)
         self.announce(f"step {run.step:,}: {valid:.4f} bits per byte on held-out text")
         if run.best_valid is None or valid < run.best_valid:
             run.best_valid = valid
@@ -214,13 +235,19 @@ class _Trainer:
 
     def _save(self) -> None:
         """Write the resume file, and the model file where no validation decides about it."""
-        run = self.run_state
+        run, learner = self.run_state, self.learner
         if run.best_valid is None:
             self._write_model()
-        save_run(resume_path(self.config.save), snapshot(run, self.model, self.optimizer, self.hidden))
+        run.interval_loss = learner.summed_loss()
+        run.hidden = learner.hidden()
+        run.model, run.optimizer = learner.optimizer.weights(), learner.optimizer.state_dict()
+        if self.ranks.is_first:
+            save_run(resume_path(self.config.save), run)
 
     def _write_model(self) -> None:
         run = self.run_state
+        if not self.ranks.is_first:
+            return
         training: dict[str, Any] = {
             "steps": run.step,
             "bytes": run.step * self.batch_bytes,
@@ -231,15 +258,20 @@ class _Trainer:
             "settings": {name: value for name, value in run.identity.items() if not name.endswith("fingerprint")},
             "versions": {"torch": str(torch.__version__), "python": platform.python_version()},
         }
-        saved = SavedModel(kind="language-model", model=self.model, rule=self.parts.corpus.rule, training=training)
-        save_model(self.config.save, saved)
+        model, rule = self.learner.model, self.parts.corpus.rule
+        save_model(self.config.save, SavedModel(kind="language-model", model=model, rule=rule, training=training))
 
     def _report(self, *, was_finished: bool) -> TrainReport:
         """Measure the best model on the test shards, note the figure in its file, and sum up."""
-        run, best = self.run_state, load_model(self.config.save, device=self.device)
-        if run.is_finished and self.parts.test and "test_bits_per_byte" not in best.training:
-            best.training["test_bits_per_byte"] = self._measure(best.model, self.parts.test)
-            save_model(self.config.save, best)
+        run, ranks = self.run_state, self.ranks
+        best = load_model(self.config.save) if ranks.is_first else None
+        told = ranks.share({"test": best.training.get("test_bits_per_byte") if best else None})["test"]
+        if run.is_finished and self.parts.test and told is None:
+            self.learner.optimizer.end_with(dict(best.model.named_parameters()) if best else {})
+            told = self._measure(self.parts.test)
+            if best is not None:
+                best.training["test_bits_per_byte"] = told
+                save_model(self.config.save, best, dtype=DTYPES[self.config.precision])
         return TrainReport(
             save=self.config.save,
             steps=run.step,
@@ -248,48 +280,16 @@ class _Trainer:
             tail_bytes=self.stream.tail_bytes,
             bits_per_byte=self.bits,
             valid_bits_per_byte=run.best_valid,
-            test_bits_per_byte=best.training.get("test_bits_per_byte"),
+            test_bits_per_byte=told,
             seconds=run.seconds,
             was_finished=was_finished,
         )
 
-    def _measure(self, model: LanguageModel, shards: list[Shard]) -> float:
-        config = self.config
-        return bits_per_byte(
-            model,
-            shards,
-            max_streams=config.batch_size,
-            seq_length=config.seq_length,
-            persist_state=config.persist_state,
-        )
-
-    def _epoch(self, epoch: int) -> EpochStream:
-        config = self.config
-        self.stream_epoch = epoch
-        return EpochStream(
-            self.parts.train,
-            num_streams=config.batch_size,
-            seq_length=config.seq_length,
-            epoch=epoch,
-            seed=config.seed,
-            persist_state=config.persist_state,
-            prefetch=True,
-        )
+    def _measure(self, shards: list[Shard]) -> float:
+        return bits_per_byte(self.learner.model, shards, config=self.config, ranks=self.ranks)
 
     def _introduce(self) -> None:
-        config, stream = self.config, self.stream
-        numbers = sum(parameter.numel() for parameter in self.model.parameters())
-        self.announce(
-            f"model: {config.model.model}, {config.model.nhid:,} units, {numbers:,} parameters, on {self.device}; "
-            f"{stream.num_bytes:,} bytes an epoch in {config.batch_size} streams, {self.schedule.num_steps:,} steps of "
-            f"{self.batch_bytes:,} bytes, {stream.tail_bytes:,} left over"
-        )
+        self.announce(introduction(self.learner, num_steps=self.schedule.num_steps))
         if self.is_resumed:
-            source = resume_path(config.save) if config.resume == "auto" else config.resume
+            source = resume_path(self.config.save) if self.config.resume == "auto" else self.config.resume
             self.announce(f"going on from step {self.run_state.step:,} of {source}")
-
-
-def _make_optimizer(config: TrainConfig, model: LanguageModel) -> torch.optim.Optimizer:
-    if config.optim == "Adam":
-        return torch.optim.Adam(model.parameters(), lr=config.lr, fused=True)
-    return torch.optim.SGD(model.parameters(), lr=config.lr)

@@ -13,8 +13,9 @@ import torch
 
 from sentneuron.core.config import TrainConfig
 from sentneuron.core.errors import DataError, OutputError
+from sentneuron.core.launch.ranks import Ranks
 from sentneuron.core.model.checkpoint import FORMAT, VERSION, load_contents, save_contents
-from sentneuron.core.model.language_model import LanguageModel, State
+from sentneuron.core.model.language_model import State
 from sentneuron.core.values import changed_values
 
 FREE_TO_CHANGE = (
@@ -30,6 +31,7 @@ FREE_TO_CHANGE = (
     "recompute",
     "check",
     "device",
+    "launch",
 )
 """Settings that may differ between the parts of a run; the data are compared by their fingerprints."""
 
@@ -38,26 +40,33 @@ LENGTH = ("epochs", "max_steps", "max_bytes")
 it."""
 
 
+GLOBAL_BATCH = "num_streams"
+"""Streams of all ranks together: a run keeps them, whatever the number of ranks it goes on with."""
+
+
+NOT_TOLD = ("identity", "hidden", "model", "optimizer")
+"""What of a run's state the other ranks are not told."""
+
+
 @dataclass(kw_only=True)
 class RunState:
-    """Where a run stands after `step` steps."""
+    """Where a run stands after `step` steps.
+
+    No generator's state is among it: what dropout draws follows from the seed, the step and the streams.
+    """
 
     identity: dict[str, Any]
     """What must be equal for a run to go on."""
     step: int = 0
     """Steps done, skipped ones included; epoch and position follow from it."""
     hidden: State
-    """Hidden state of all streams."""
+    """Hidden state of the streams of all ranks."""
     model: dict[str, torch.Tensor]
-    """Parameters."""
+    """Parameters in fp32: the master weights of a run in half precision."""
     optimizer: dict[str, Any]
-    """Adam's moments and step."""
-    rng: torch.Tensor
-    """State of torch's generator, which dropout draws from."""
-    cuda_rng: torch.Tensor | None = None
-    """The same of the GPU's generator."""
+    """Adam's moments and step, the loss scale, updates so far."""
     interval_loss: float = 0.0
-    """Sum of the losses since the last log line, in nats."""
+    """Sum of the steps' losses since the last log line, in nats; the mean over ranks."""
     interval_steps: int = 0
     """Steps in that sum."""
     grad_norm: float = 0.0
@@ -72,11 +81,12 @@ class RunState:
     """The run has reached its last step."""
 
 
-def run_identity(config: TrainConfig, fingerprints: dict[str, str]) -> dict[str, Any]:
-    """Return the settings and data that decide a run's result, as plain values."""
+def run_identity(config: TrainConfig, fingerprints: dict[str, str], *, num_streams: int) -> dict[str, Any]:
+    """Return the settings and data that decide a run's result, as plain values; `num_streams` is the global batch."""
     settings = asdict(config)
     model = settings.pop("model")
-    return {name: value for name, value in settings.items() if name not in FREE_TO_CHANGE} | model | fingerprints
+    kept = {name: value for name, value in settings.items() if name not in FREE_TO_CHANGE}
+    return kept | {GLOBAL_BATCH: num_streams} | model | fingerprints
 
 
 def resume_path(save: Path) -> Path:
@@ -128,6 +138,7 @@ def find_run(config: TrainConfig, identity: dict[str, Any]) -> RunState | None:
     if config.resume != "auto":
         run.identity |= {name: identity[name] for name in LENGTH}
         run.is_finished = False
+    identity = identity | {GLOBAL_BATCH: run.identity.get(GLOBAL_BATCH)}
     changed = changed_values(run.identity, identity)
     if changed:
         raise OutputError(
@@ -137,22 +148,22 @@ def find_run(config: TrainConfig, identity: dict[str, Any]) -> RunState | None:
     return run
 
 
-def snapshot(run: RunState, model: LanguageModel, optimizer: torch.optim.Optimizer, hidden: State) -> RunState:
-    """Fill in what lives outside the run's counters, and return it."""
-    run.model = model.state_dict()
-    run.optimizer = optimizer.state_dict()
-    run.hidden = hidden
-    run.rng = torch.get_rng_state()
-    run.cuda_rng = torch.cuda.get_rng_state() if model.decoder.weight.is_cuda else None
-    return run
+def agree_on_run(config: TrainConfig, fingerprints: dict[str, str], ranks: Ranks) -> tuple[RunState, bool]:
+    """Return the run to go on with, or a new one, and whether it goes on; all ranks call this together.
 
+    Rank 0 reads the file, and alone has what it holds of tensors; the others are told the rest.
 
-def restore(run: RunState, model: LanguageModel, optimizer: torch.optim.Optimizer) -> State:
-    """Put a run's parameters, moments and generators back, and return its hidden state on the model's device."""
-    device = model.decoder.weight.device
-    model.load_state_dict(run.model)
-    optimizer.load_state_dict(run.optimizer)
-    torch.set_rng_state(run.rng)
-    if run.cuda_rng is not None and device.type == "cuda":
-        torch.cuda.set_rng_state(run.cuda_rng)
-    return [tuple(part.to(device) for part in layer) for layer in run.hidden]
+    Raises:
+        OutputError, DataError, InputNotFoundError: on rank 0, as `find_run`.
+        LostRankError: another rank is gone.
+    """
+    num_streams = config.batch_size * config.accumulate * ranks.size
+    identity = run_identity(config, fingerprints, num_streams=num_streams)
+    found = find_run(config, identity) if ranks.is_first else None
+    run = found or RunState(identity=identity, hidden=[], model={}, optimizer={})
+    plain = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in NOT_TOLD}
+    told = ranks.share({"found": found is not None, GLOBAL_BATCH: run.identity[GLOBAL_BATCH], "plain": plain})
+    run.identity[GLOBAL_BATCH] = told[GLOBAL_BATCH]
+    for name, value in told["plain"].items():
+        setattr(run, name, value)
+    return run, told["found"]

@@ -14,6 +14,21 @@ class StopRequest:
         self.received: signal.Signals | None = None
         self._previous: dict[signal.Signals, Any] = {}
 
+    @property
+    def is_interrupt(self) -> bool:
+        """True after Ctrl-C."""
+        return self.received == signal.SIGINT
+
+    @property
+    def is_stop(self) -> bool:
+        """True after another signal."""
+        return self.received is not None and not self.is_interrupt
+
+    @property
+    def name(self) -> str:
+        """The signal's name; a rank that was told by another one does not know it."""
+        return "a signal to another rank" if self.received is None else self.received.name
+
     def __enter__(self) -> Self:
         self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self

@@ -41,7 +41,7 @@ def test_a_model_comes_back_exactly(tmp_path, settings):
 def test_half_precision_halves_the_file_and_loads_as_fp32(tmp_path):
     saved = make_saved(nhid=128)
     save_model(tmp_path / "full.pt", saved)
-    save_model(tmp_path / "half.pt", saved, half=True)
+    save_model(tmp_path / "half.pt", saved, dtype=torch.float16)
     assert (tmp_path / "half.pt").stat().st_size < 0.55 * (tmp_path / "full.pt").stat().st_size
     loaded = load_model(tmp_path / "half.pt").model
     for name, tensor in saved.model.state_dict().items():

@@ -14,7 +14,7 @@ from sentneuron.core.training.resume import RunState, load_run, resume_path
 
 @pytest.mark.parametrize(
     ("stop_step", "number"),
-    [(1, signal.SIGTERM), (13, signal.SIGUSR1), (14, signal.SIGINT), (29, signal.SIGTERM)],
+    [(2, signal.SIGTERM), (13, signal.SIGUSR1), (14, signal.SIGINT), (29, signal.SIGTERM)],
 )
 def test_a_stopped_run_goes_on_to_the_same_bits(config, tmp_path, stop_step, number, assert_same_run, stop_after):
     whole = replace(config, save=tmp_path / "whole.pt")
@@ -60,9 +60,9 @@ def test_everything_in_the_run_state_is_restored(config, stop_after):
         "step": run.step == 10,
         "hidden": [tuple(part.shape for part in layer) for layer in run.hidden] == [((4, 16), (4, 16))],
         "model": set(run.model) == set(load_model(config.save).model.state_dict()),
-        "optimizer": run.optimizer["state"][0]["step"].item() == 10 and "exp_avg_sq" in run.optimizer["state"][0],
-        "rng": run.rng.numel() > 0,
-        "cuda_rng": run.cuda_rng is None,
+        "optimizer": set(run.optimizer) == {"num_updates", "loss_scale", "good_steps", "moments"}
+        and run.optimizer["num_updates"] == run.optimizer["moments"]["step"].item() == 10
+        and "exp_avg_sq" in run.optimizer["moments"],
         "interval_loss": run.interval_loss > 0,
         "interval_steps": run.interval_steps == 2,
         "grad_norm": run.grad_norm > 0,
