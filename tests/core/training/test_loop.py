@@ -8,6 +8,7 @@ import torch
 
 from sentneuron.core.errors import DataError
 from sentneuron.core.model.checkpoint import load_model
+from sentneuron.core.model.language_model import LanguageModel
 from sentneuron.core.training import loop
 from sentneuron.core.training.journal import read_lines
 from sentneuron.core.training.resume import load_run, resume_path
@@ -53,7 +54,7 @@ def test_the_model_file_keeps_the_best_validated_weights(config, monkeypatch):
 
 def test_a_step_that_is_not_finite_touches_nothing(config, monkeypatch):
     seen: list[dict[str, torch.Tensor]] = []
-    real = loop.LanguageModel.loss
+    real = LanguageModel.loss
 
     def sometimes_infinite(self, *args):
         loss, state = real(self, *args)
@@ -63,7 +64,7 @@ def test_a_step_that_is_not_finite_touches_nothing(config, monkeypatch):
                 return loss * float("inf"), state
         return loss, state
 
-    monkeypatch.setattr(loop.LanguageModel, "loss", sometimes_infinite)
+    monkeypatch.setattr(LanguageModel, "loss", sometimes_infinite)
     said: list[str] = []
     loop.train(replace(config, max_steps=10), announce=said.append)
     assert sum("skipped" in line for line in said) == 2
@@ -75,7 +76,7 @@ def test_a_step_that_is_not_finite_touches_nothing(config, monkeypatch):
 
 
 def test_fifty_steps_in_a_row_that_are_not_finite_end_the_run(config, monkeypatch):
-    real = loop.LanguageModel.loss
+    real = LanguageModel.loss
 
     def infinite_from_step_eight(self, *args):
         loss, state = real(self, *args)
@@ -83,7 +84,7 @@ def test_fifty_steps_in_a_row_that_are_not_finite_end_the_run(config, monkeypatc
         return (loss * float("nan"), state) if self.training and calls.count(True) > 8 else (loss, state)
 
     calls: list[bool] = []
-    monkeypatch.setattr(loop.LanguageModel, "loss", infinite_from_step_eight)
+    monkeypatch.setattr(LanguageModel, "loss", infinite_from_step_eight)
     with pytest.raises(DataError, match=r"50 steps in a row.*model\.pt"):
         loop.train(replace(config, max_steps=100, save_every="7"))
     assert load_model(config.save).training["steps"] == 14  # validated there; the weights are those of step 8
