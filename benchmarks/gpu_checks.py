@@ -5,9 +5,11 @@ import math
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import torch
 from bare_step import MlstmStep, Shape, mlstm_trainee
@@ -19,11 +21,15 @@ from sentneuron.core.config import ModelConfig, TrainConfig
 from sentneuron.core.errors import StoppedError, UsageError
 from sentneuron.core.kernels.choice import choose_kernel, require_kernel
 
+if TYPE_CHECKING:
+    from sentneuron.core.model.checkpoint import SavedModel
+
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 SAME_STEPS = 10
 CAPTURED_TOLERANCE = 1e-3
 """Largest relative difference of a loss."""
 RESUME_STEPS, STOP_STEP = 20, 9
+PRECISION_TOLERANCE = 0.01
 
 
 class CheckError(Exception):
@@ -115,51 +121,86 @@ def same_again(shape: Shape) -> Iterator[Row]:
 
 
 def resume(shape: Shape) -> Iterator[Row]:
-    """Stop a run of the trainer and go on: weights must equal the uninterrupted run's to the bit.
+    """Stop a run of the trainer and go on, in fp32 and in fp16: weights must equal the uninterrupted run's to the bit.
 
     Raises:
         CheckError: they do not.
         NotBuiltError: a package that the trainer needs is not installed.
     """
-    try:
-        from trainer_rate import make_shards
+    loop, load_model = _trainer_modules()
+    worst: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as name:
+        config = _run(shape, Path(name), num_steps=RESUME_STEPS)
+        for precision in ("fp32", "fp16"):
+            whole = replace(config, precision=precision, save=Path(name) / f"whole_{precision}.pt")
+            stopped = replace(whole, save=Path(name) / f"stopped_{precision}.pt")
+            loop.train(whole)
 
+            def stop(done: int, total: int | None = None, note: str = "") -> None:
+                if done == STOP_STEP * shape.num_bytes:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+            try:
+                loop.train(stopped, progress=stop)
+                raise CheckError("the run did not stop when it was told to")
+            except StoppedError:
+                loop.train(stopped)
+            found, expected = (load_model(path).model.state_dict() for path in (stopped.save, whole.save))
+            worst[precision] = max((found[name] - expected[name]).abs().max().item() for name in expected)
+            what = f"stopped on the way of {RESUME_STEPS} steps in {precision} and resumed, equal to the bit"
+            yield {"what": what, "ok": worst[precision] == 0}
+    if any(worst.values()):
+        raise CheckError(f"weights differ from the uninterrupted run's by up to {worst}")
+
+
+def converges(shape: Shape, *, num_steps: int) -> Iterator[Row]:
+    """Train on the same made-up text in each precision: half precision must learn what fp32 learns, within 1 %.
+
+    Raises:
+        CheckError: it does not.
+        NotBuiltError: a package that the trainer needs is not installed.
+    """
+    loop, _ = _trainer_modules()
+    bits: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as name:
+        config = _run(shape, Path(name), num_steps=num_steps)
+        for precision in ("fp32", "bf16", "fp16"):
+            said: list[str] = []
+            run = replace(config, precision=precision, save=Path(name) / f"{precision}.pt", log_interval=num_steps // 2)
+            report = loop.train(run, announce=said.append)
+            bits[precision] = report.bits_per_byte or math.nan
+            skipped = sum("skipped" in line for line in said)
+            yield {"what": f"{num_steps} steps in {precision}", "bits_per_byte": bits[precision], "skipped": skipped}
+    if not all(abs(value / bits["fp32"] - 1) <= PRECISION_TOLERANCE for value in bits.values()):
+        raise CheckError(f"bits per byte differ by more than {PRECISION_TOLERANCE:.0%}: {bits}")
+
+
+def _run(shape: Shape, folder: Path, *, num_steps: int) -> TrainConfig:
+    """Return a short run of the trainer on made-up reviews, which it makes."""
+    from trainer_rate import make_shards
+
+    return TrainConfig(
+        data=str(make_shards(folder, num_bytes=(num_steps + 1) * shape.num_bytes)),
+        model=ModelConfig(nhid=shape.nhid),
+        batch_size=shape.num_streams,
+        seq_length=shape.seq_length,
+        max_steps=num_steps,
+        device=shape.device,
+    )
+
+
+def _trainer_modules() -> tuple[ModuleType, Callable[..., "SavedModel"]]:
+    """Import what trains and what reads a model file.
+
+    Raises:
+        NotBuiltError: a package that they need is not installed.
+    """
+    try:
         from sentneuron.core.model.checkpoint import load_model
         from sentneuron.core.training import loop
     except ModuleNotFoundError as error:
         raise NotBuiltError(f"the trainer needs the package {error.name}, which is not installed") from error
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        config = TrainConfig(
-            data=str(make_shards(folder, num_bytes=(RESUME_STEPS + 1) * shape.num_bytes)),
-            model=ModelConfig(nhid=shape.nhid),
-            batch_size=shape.num_streams,
-            seq_length=shape.seq_length,
-            max_steps=RESUME_STEPS,
-            save=folder / "whole.pt",
-            device=shape.device,
-        )
-        loop.train(config)
-        stopped = replace(config, save=folder / "stopped.pt")
-
-        def stop(done: int, total: int | None = None, note: str = "") -> None:
-            if done == STOP_STEP * shape.num_bytes:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        try:
-            loop.train(stopped, progress=stop)
-            raise CheckError("the run did not stop when it was told to")
-        except StoppedError:
-            loop.train(stopped)
-        whole, resumed = (load_model(path).model.state_dict() for path in (config.save, stopped.save))
-    different = [name for name, tensor in whole.items() if not torch.equal(tensor, resumed[name])]
-    yield {
-        "what": f"stopped after {STOP_STEP} of {RESUME_STEPS} steps and resumed, equal to the bit",
-        "ok": not different,
-    }
-    if different:
-        worst = max((whole[name] - resumed[name]).abs().max().item() for name in different)
-        raise CheckError(f"{', '.join(different)} differ from the uninterrupted run's by up to {worst:.2g}")
+    return loop, load_model
 
 
 def _losses(shape: Shape, *, captured: bool) -> list[float]:

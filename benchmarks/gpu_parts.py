@@ -27,6 +27,8 @@ class Sizes:
     rounds: int
     block: int
     """Steps before trainer and bare step take turns."""
+    learning: int
+    """Steps of a run in each precision."""
     unrolled: int
     """Steps that torch.compile gets at a time; 0 leaves it out."""
 
@@ -53,6 +55,7 @@ def full_sizes() -> Sizes:
         trained=(steps["4096"], steps["1024"], steps["8192"]),
         rounds=4,
         block=10,
+        learning=200,
         unrolled=8,
     )
 
@@ -69,6 +72,7 @@ def tiny_sizes() -> Sizes:
         trained=(steps["1024"],),
         rounds=2,
         block=2,
+        learning=20,
         unrolled=0,
     )
 
@@ -88,6 +92,7 @@ def make_parts(*, dry_run: bool) -> list[Part]:
         *steps.values(),
         Part("same-again", partial(gpu_checks.same_again, sizes.same), 60),
         Part("resume", partial(gpu_checks.resume, sizes.same), 60),
+        Part("precisions", partial(gpu_checks.converges, sizes.same, num_steps=sizes.learning), 60),
         Part("trainer", partial(gpu_speed.trainer, sizes.trained, rounds=rounds, block=sizes.block), 150),
         *([last] if last is not None else []),
         Part("compile", partial(gpu_speed.compile_steps, sizes.compiled, rounds=rounds, unrolled=sizes.unrolled), 120),

@@ -8,10 +8,8 @@ from typing import Any
 
 import torch
 import train_step
-from bare_step import Kernel, MlstmStep, Shape, mlstm_trainee
+from bare_step import PRECISIONS, Kernel, MlstmStep, Shape, mlstm_trainee
 from suite import NotBuiltError, Row
-
-from sentneuron.core.config import TrainConfig
 
 ASKED = {1024: 4.0e6, 4096: 0.9e6, 8192: 0.25e6}
 """Bytes a second that the trainer is to reach on one H200, by H."""
@@ -67,7 +65,7 @@ def trainer(shapes: tuple[Shape, ...], *, rounds: int, block: int) -> Iterator[R
     """Train on made-up reviews, taking turns with the bare step: first in fp32, then in the shapes' own type.
 
     Raises:
-        NotBuiltError: the trainer knows no half precision yet, or a package that it needs is not installed.
+        NotBuiltError: a package that the trainer needs is not installed.
     """
     try:
         import trainer_rate
@@ -76,9 +74,7 @@ def trainer(shapes: tuple[Shape, ...], *, rounds: int, block: int) -> Iterator[R
     small = min(shapes, key=lambda shape: shape.nhid)
     runs = [Shape(**{**vars(small), "dtype": torch.float32}), *(shape for shape in shapes if shape.dtype.itemsize == 2)]
     for shape in runs:
-        settings = _settings(shape.dtype)
-        if settings is None:
-            raise NotBuiltError(f"training in {shape.dtype}: TrainConfig has no setting for it")
+        settings = {"precision": PRECISIONS[shape.dtype]}
         with tempfile.TemporaryDirectory() as folder:
             values = trainer_rate.measure(
                 shape, kernel="auto", folder=Path(folder), rounds=rounds, block=block, settings=settings
@@ -92,17 +88,6 @@ def trainer(shapes: tuple[Shape, ...], *, rounds: int, block: int) -> Iterator[R
         if shape.dtype.itemsize == 2 and shape.nhid in ASKED:
             row["asked"] = ASKED[shape.nhid]
         yield {**row, "bits_per_byte": values["bits_per_byte"]}
-
-
-def _settings(dtype: torch.dtype) -> dict[str, Any] | None:
-    """Return the trainer's settings for a run in `dtype`; None where it cannot yet."""
-    kind = {torch.float16: "fp16", torch.bfloat16: "bf16"}.get(dtype)
-    fields = TrainConfig.__dataclass_fields__
-    if kind is None:
-        return {}
-    if "precision" in fields:
-        return {"precision": kind}
-    return {kind: True} if kind in fields else None
 
 
 def _peak_memory(shape: Shape, name: str, kernel: Kernel) -> Iterator[Row]:

@@ -100,6 +100,7 @@ def vader() -> Callable[[str], float] | None:
 def ship(model: Path, pooling: Pooling, folder: Path) -> TransferReport:
     """Run `transfer` with the chosen pooling, and write its classifier in half precision."""
     report = transfer(TransferConfig(model=str(model), pooling=pooling, neurons=5, output=folder))
+    assert report is not None  # this process stands alone
     save_model(PRETRAINED, load_model(folder / "classifier.pt"), dtype=torch.float16)
     return report
 

@@ -64,6 +64,7 @@ def test_the_gpu_suite_goes_through_every_part_on_a_cpu(tmp_path):
         "step-1024": "passed",
         "same-again": "passed",
         "resume": "passed",
+        "precisions": "passed",
         "trainer": "passed",
         "compile": "not built yet",
     }, done.stdout + done.stderr
