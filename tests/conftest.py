@@ -12,9 +12,14 @@ import sys
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from sentneuron.cli import main
+from sentneuron.core import config
 
 # Before torch is imported anywhere. The models of the tests are tiny: a second thread mostly waits, and on a busy
 # machine they take three times as long with it.
@@ -39,6 +44,31 @@ def _no_network(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect_to_loopback)
+
+
+def settings_of(words: list[str]) -> Any:
+    """What a command line of `train`, `transfer` or `classify` asks for, read by the command itself."""
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        for command in ("train", "transfer", "classify"):
+            name = f"{command.capitalize()}Config"
+            kind: type = getattr(config, name)
+
+            class Stopping(kind):
+                def __init__(self, **settings: object) -> None:
+                    super().__init__(**settings)
+                    found.append(self)
+                    raise SystemExit(0)
+
+            patch.setattr(f"sentneuron.commands.{command}.{name}", Stopping)
+        with pytest.raises(SystemExit):
+            assert main(words) == 0, words
+    return found[0]
+
+
+@pytest.fixture(name="settings_of")
+def _settings_of() -> Callable[[list[str]], Any]:
+    return settings_of
 
 
 class Bucket:
