@@ -54,7 +54,7 @@ def train(name: str, args: argparse.Namespace) -> Path:
         seq_length=args.seq_length,
         max_steps=args.steps,
         save=save,
-        save_every="200",
+        save_every=str(args.steps // 4),
         log_interval=50,
         device=args.device,
         **RUNS[name],
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--only", choices=RUNS, help="train one, and write nothing else")
     parser.add_argument("--nhid", type=int, default=128)
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--batch-size", type=int, default=16, help="streams")
+    parser.add_argument("--batch-size", type=int, default=8, help="streams")
     parser.add_argument("--seq-length", type=int, default=64)
     parser.add_argument("--peak", type=float, default=3e-3, help="learning rate")
     parser.add_argument("--device", default="auto")

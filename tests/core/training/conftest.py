@@ -1,17 +1,13 @@
 """A small corpus, the configuration of a short run on it, and what runs are compared by."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 
-import sentneuron
 from sentneuron.core.config import ModelConfig, ShardConfig, TrainConfig
 from sentneuron.core.data.sharding import write_shards
 from sentneuron.core.model.checkpoint import load_model
@@ -83,32 +79,13 @@ def stop_after():
     return at
 
 
-@pytest.fixture(scope="session")
-def _rank_server():
-    """A process that runs ranks in forks of itself; see forking_ranks.py."""
-    package = str(Path(sentneuron.__file__).parents[1])
-    settings = {name: value for name, value in os.environ.items() if not name.startswith("SENTNEURON_")}
-    with subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("forking_ranks.py"))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**settings, "PYTHONPATH": package, "OMP_NUM_THREADS": "1"},
-    ) as process:
-        yield process
-        process.stdin.close()
-
-
 @pytest.fixture
-def train_ranks(_rank_server, tmp_path):
-    """Train with several ranks; returns what forking_ranks.py says of each. Options are its requests'."""
+def train_ranks(run_ranks):
+    """Train with several ranks; returns what training_rank.py says of each. Options are its requests'."""
 
     def train(config: TrainConfig, size: int, **options) -> list[dict]:
         settings = asdict(config)
         del settings["launch"]
-        request = {"size": size, "folder": str(tmp_path), "config": settings, **options}
-        _rank_server.stdin.write(json.dumps(request, default=str) + "\n")
-        _rank_server.stdin.flush()
-        return json.loads(_rank_server.stdout.readline())
+        return run_ranks(Path(__file__).with_name("training_rank.py"), size, config=settings, **options)
 
     return train

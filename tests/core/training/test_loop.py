@@ -103,10 +103,22 @@ def first_and_last_bits(save: Path) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("cell", ["LSTM", "GRU", "RNNTanh", "RNNReLU"])
-def test_every_cell_trains(config, cell):
-    loop.train(replace(config, model=replace(config.model, model=cell), lr=0.02))
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_every_cell_trains(config, cell, precision):
+    loop.train(replace(config, model=replace(config.model, model=cell), lr=0.02, precision=precision))
     first, last = first_and_last_bits(config.save)
     assert last < first
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_half_precision_learns_what_fp32_learns_in_a_file_of_half_the_size(config, tmp_path, precision, dtype):
+    exact = loop.train(replace(config, save=tmp_path / "exact.pt"))
+    half = loop.train(replace(config, precision=precision))
+    assert half.bits_per_byte == pytest.approx(exact.bits_per_byte, rel=0.01)
+    assert half.test_bits_per_byte == pytest.approx(exact.test_bits_per_byte, rel=0.01)
+    contents = torch.load(config.save, weights_only=True)
+    assert {tensor.dtype for tensor in (contents["encoder"] | contents["decoder"]).values()} == {dtype}
+    assert {tensor.dtype for tensor in load_run(resume_path(config.save)).model.values()} == {torch.float32}
 
 
 def test_plain_gradient_descent_trains(config):
