@@ -14,7 +14,6 @@ from sentneuron.core.training.flat import ALIGNMENT, FlatParameters
 from sentneuron.core.training.loss_scale import FLOOR, START, LossScale
 from sentneuron.core.training.optimizer import Optimizer
 
-
 SMALL = 2.0**-4
 """Gradients so small that the first loss scale, 2^16, fits into fp16 with them."""
 
