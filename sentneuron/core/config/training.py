@@ -56,6 +56,8 @@ class TrainConfig:
     """Model file to write."""
     save_every: str = "10m"
     """Time between saves (30s, 10m, 2h), or a number of steps."""
+    keep: int = 1
+    """Resume files to keep: the newest, and those of the saves before it, named by their step."""
     resume: str = "auto"
     """auto: go on where the resume file matches; never: start over; or a resume file to go on from, to another length
     too."""
@@ -92,12 +94,19 @@ class TrainConfig:
             "accumulate",
             "seq_length",
         )
-        require_positive(**{name: getattr(self, name) for name in (*positive, "log_interval", "eval_every")})
+        require_positive(**{name: getattr(self, name) for name in (*positive, "log_interval", "eval_every", "keep")})
         if self.recompute and self.model.model != "mLSTM":
             raise UsageError(f"--recompute with --model {self.model.model}", hint="only an mLSTM has it: leave it out")
         if self.warmup < 0:
             raise UsageError(f"--warmup is {self.warmup}", hint="give a number of steps, 0 or more")
         parse_interval(self.save_every)
+        launch = self.launch
+        if self.resume == "never" and (launch.max_restarts or ":" in launch.nnodes):
+            why = f"--max-restarts {launch.max_restarts}" if launch.max_restarts else f"--nnodes {launch.nnodes}"
+            raise UsageError(
+                f"--resume never with {why}",
+                hint="processes that start again would start over: remove the old run's files, and leave --resume out",
+            )
         if self.loss_scale != "dynamic" and self.precision != "fp16":
             raise UsageError(f"--loss-scale {self.loss_scale} without --fp16", hint="only fp16 has a loss scale")
         parse_loss_scale(self.loss_scale)

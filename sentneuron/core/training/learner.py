@@ -102,6 +102,15 @@ class Learner:
             self._losses += loss / self.batch.num_passes
         return outcome
 
+    @property
+    def checkpoint_bytes(self) -> int:
+        """About what a resume file and a model file take together on a disk."""
+        numbers = sum(parameter.numel() for parameter in self.model.parameters())
+        hidden = sum(part.nbytes for layer in self._states[0] for part in layer)
+        weights = sum(parameter.nbytes for parameter in self.model.parameters())
+        moments = 2 if self.config.optim == "Adam" else 0
+        return weights + 4 * (1 + moments) * numbers + hidden * self.batch.num_streams // self.batch.pass_size
+
     def summed_loss(self) -> float:
         """Return the sum of the steps' mean losses since `start_losses`, in nats, over all ranks; all must call it.
 

@@ -6,9 +6,9 @@ and speaks.
 """
 
 import math
-import platform
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,16 @@ from sentneuron.core.data.shards import Shard
 from sentneuron.core.errors import DataError, InterruptedRunError, StoppedError
 from sentneuron.core.kernels.choice import require_kernel
 from sentneuron.core.launch.ranks import Ranks
-from sentneuron.core.model.checkpoint import SavedModel, load_model, save_model
 from sentneuron.core.model.device import pick_device
 from sentneuron.core.training.batch import share_batch
 from sentneuron.core.training.evaluate import bits_per_byte
+from sentneuron.core.training.files import RunFiles
 from sentneuron.core.training.journal import Journal
 from sentneuron.core.training.learner import Learner, Notes, introduction
 from sentneuron.core.training.optimizer import DTYPES, Outcome
 from sentneuron.core.training.parts import Parts, open_parts
 from sentneuron.core.training.report import Progress, TrainReport, ignore_progress
-from sentneuron.core.training.resume import GLOBAL_BATCH, agree_on_run, resume_path, save_run
+from sentneuron.core.training.resume import GLOBAL_BATCH, agree_on_run, resume_path
 from sentneuron.core.training.schedule import Schedule, make_schedule
 from sentneuron.core.training.signals import StopRequest
 from sentneuron.core.values import parse_interval
@@ -65,8 +65,10 @@ def train(
     data = config.data or find_shards(Path())
     announce(f"data: {data}")
     parts = open_parts(config, data, ranks=ranks, progress=progress, announce=announce)
-    report = _Trainer(config, parts, ranks, device, progress, announce).run()
-    ranks.wait()
+    files = RunFiles(config, announce=announce) if ranks.is_first else None
+    with nullcontext() if files is None else files.lock():
+        report = _Trainer(config, parts, ranks, device, files, progress, announce).run()
+        ranks.wait()
     return report
 
 
@@ -77,12 +79,14 @@ class _Trainer:
         parts: Parts,
         ranks: Ranks,
         device: torch.device,
+        files: RunFiles | None,
         progress: Progress,
         announce: Callable[[str], None],
     ) -> None:
         self.config = config
         self.parts = parts
         self.ranks = ranks
+        self.files = files
         self.progress = progress
         self.announce = announce
         self.run_state, self.is_resumed = agree_on_run(config, parts.fingerprints, ranks)
@@ -109,6 +113,8 @@ class _Trainer:
         if run.is_finished:
             self.announce(f"{config.save}: this run finished at step {run.step:,}; give --resume never to start over")
             return self._report(was_finished=True)
+        if self.files is not None:
+            self.files.require_room(self.learner.checkpoint_bytes)
         self._introduce()
         journal = Journal(config.save.with_suffix(".log.jsonl"), step=run.step) if self.ranks.is_first else None
         self.learner.model.train()
@@ -241,12 +247,12 @@ class _Trainer:
         run.interval_loss = learner.summed_loss()
         run.hidden = learner.hidden()
         run.model, run.optimizer = learner.optimizer.weights(), learner.optimizer.state_dict()
-        if self.ranks.is_first:
-            save_run(resume_path(self.config.save), run)
+        if self.files is not None:
+            self.files.write_run(run)
 
     def _write_model(self) -> None:
         run = self.run_state
-        if not self.ranks.is_first:
+        if self.files is None:
             return
         training: dict[str, Any] = {
             "steps": run.step,
@@ -256,22 +262,19 @@ class _Trainer:
             "seconds": run.seconds,
             **self.parts.fingerprints,
             "settings": {name: value for name, value in run.identity.items() if not name.endswith("fingerprint")},
-            "versions": {"torch": str(torch.__version__), "python": platform.python_version()},
         }
-        model, rule = self.learner.model, self.parts.corpus.rule
-        save_model(self.config.save, SavedModel(kind="language-model", model=model, rule=rule, training=training))
+        self.files.write_model(self.learner.model, self.parts.corpus.rule, training)
 
     def _report(self, *, was_finished: bool) -> TrainReport:
         """Measure the best model on the test shards, note the figure in its file, and sum up."""
-        run, ranks = self.run_state, self.ranks
-        best = load_model(self.config.save) if ranks.is_first else None
-        told = ranks.share({"test": best.training.get("test_bits_per_byte") if best else None})["test"]
+        run, ranks, name = self.run_state, self.ranks, "test_bits_per_byte"
+        best = self.files.read_model() if self.files is not None else None
+        told = ranks.share({name: best.training.get(name) if best else None})[name]
         if run.is_finished and self.parts.test and told is None:
             self.learner.optimizer.end_with(dict(best.model.named_parameters()) if best else {})
             told = self._measure(self.parts.test)
-            if best is not None:
-                best.training["test_bits_per_byte"] = told
-                save_model(self.config.save, best, dtype=DTYPES[self.config.precision])
+            if self.files is not None:
+                self.files.add_figure(name, told, dtype=DTYPES[self.config.precision])
         return TrainReport(
             save=self.config.save,
             steps=run.step,

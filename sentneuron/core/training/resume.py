@@ -25,6 +25,7 @@ FREE_TO_CHANGE = (
     "split",
     "save",
     "save_every",
+    "keep",
     "resume",
     "max_hours",
     "kernel",

@@ -1,0 +1,108 @@
+"""The files of a run: the model, the resume files, and the room that they need. Rank 0 alone has them."""
+
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from sentneuron.core.atomic import storage_error, sync_folder
+from sentneuron.core.config import TrainConfig
+from sentneuron.core.data.text import TextRule
+from sentneuron.core.errors import StorageError
+from sentneuron.core.lock import sole_writer
+from sentneuron.core.model.checkpoint import SavedModel, load_model, save_model
+from sentneuron.core.model.language_model import LanguageModel
+from sentneuron.core.training.resume import RunState, resume_path, save_run
+
+ROOM = 2
+"""Checkpoints that must fit beside what is there: while one is written the one before still stands."""
+
+
+class RunFiles:
+    """Writes what a run leaves behind, each file whole or not at all."""
+
+    def __init__(self, config: TrainConfig, *, announce: Callable[[str], None]) -> None:
+        self.save = config.save
+        self.resume = resume_path(config.save)
+        self._keep = config.keep
+        self._announce = announce
+        self._is_low = False
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other runs away from these files for the time of a block.
+
+        Raises:
+            OutputError: another run writes them.
+        """
+        return sole_writer(self.save)
+
+    def require_room(self, checkpoint_bytes: int) -> None:
+        """Check that two checkpoints fit on the disk before work starts.
+
+        Raises:
+            StorageError: they do not; names the room and the need.
+        """
+        free = shutil.disk_usage(self.save.parent).free
+        if free < ROOM * checkpoint_bytes:
+            raise StorageError(
+                f"{self.save.parent.absolute()} has {free / 1e6:,.1f} MB free, and two saves take "
+                f"{ROOM * checkpoint_bytes / 1e6:,.1f} MB",
+                hint="free some space, or --save elsewhere",
+            )
+
+    def write_run(self, run: RunState) -> None:
+        """Write the resume file; of the earlier ones keep as many as asked for, named by their step.
+
+        Raises:
+            OutputError, StorageError: it cannot be written; the one before stands.
+        """
+        save_run(self.resume, run)
+        self._warn_of_little_room(self.resume.stat().st_size)
+        if self._keep == 1:
+            return
+        try:
+            kept = self.resume.with_name(f"{self.save.stem}.resume-{run.step:09}.pt")
+            kept.unlink(missing_ok=True)
+            os.link(self.resume, kept)  # costs no room until the next save
+            for old in sorted(self.resume.parent.glob(f"{self.save.stem}.resume-*.pt"))[: -self._keep]:
+                old.unlink()
+            sync_folder(self.resume.parent)
+        except OSError as error:
+            raise storage_error(error, self.resume) from error
+
+    def write_model(self, model: LanguageModel, rule: TextRule, training: dict[str, Any]) -> None:
+        """Write the model file.
+
+        Raises:
+            OutputError, StorageError: it cannot be written; the one before stands.
+        """
+        versions = {"torch": str(torch.__version__), "python": platform.python_version()}
+        saved = SavedModel(kind="language-model", model=model, rule=rule, training=training | {"versions": versions})
+        save_model(self.save, saved)
+
+    def read_model(self) -> SavedModel:
+        """Return the model file's content."""
+        return load_model(self.save)
+
+    def add_figure(self, name: str, value: float, *, dtype: torch.dtype) -> None:
+        """Note a figure in the model file, whose weights stay as they are, in `dtype`.
+
+        Raises:
+            OutputError, StorageError: it cannot be written; the one before stands.
+        """
+        saved = self.read_model()
+        saved.training[name] = value
+        save_model(self.save, saved, dtype=dtype)
+
+    def _warn_of_little_room(self, checkpoint_bytes: int) -> None:
+        free = shutil.disk_usage(self.save.parent).free
+        is_low = free < ROOM * checkpoint_bytes
+        if is_low and not self._is_low:
+            self._announce(
+                f"warning: {free / 1e6:,.1f} MB are left for the next saves, {checkpoint_bytes / 1e6:,.1f} MB each"
+            )
+        self._is_low = is_low
