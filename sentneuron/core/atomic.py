@@ -5,10 +5,11 @@ rename stays on one file system, and is named `.NAME.PID.tmp`.
 """
 
 import errno
+import glob
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,7 +38,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only disk there is none, and asking fails
+            temporary.unlink()
 
 
 @contextmanager
@@ -51,6 +53,12 @@ def atomic_open(path: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]
         options.setdefault("encoding", "utf-8")
     with atomic_path(path) as temporary, open(temporary, mode, **options) as file:
         yield file
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of `path` that killed processes have left; for the only one that writes it."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        temporary.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

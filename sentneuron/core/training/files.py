@@ -3,19 +3,20 @@
 import os
 import platform
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from sentneuron.core.atomic import storage_error, sync_folder
+from sentneuron.core.atomic import remove_leftovers, storage_error, sync_folder
 from sentneuron.core.config import TrainConfig
 from sentneuron.core.data.text import TextRule
 from sentneuron.core.errors import StorageError
 from sentneuron.core.lock import sole_writer
 from sentneuron.core.model.checkpoint import SavedModel, load_model, save_model
 from sentneuron.core.model.language_model import LanguageModel
+from sentneuron.core.training.journal import log_path
 from sentneuron.core.training.resume import RunState, resume_path, save_run
 
 ROOM = 2
@@ -32,13 +33,17 @@ class RunFiles:
         self._announce = announce
         self._is_low = False
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Keep other runs away from these files for the time of a block.
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other runs away from these files for the time of a block; remove what a killed run had begun to write.
 
         Raises:
             OutputError: another run writes them.
         """
-        return sole_writer(self.save)
+        with sole_writer(self.save):
+            for path in (self.save, self.resume, log_path(self.save)):
+                remove_leftovers(path)
+            yield
 
     def require_room(self, checkpoint_bytes: int) -> None:
         """Check that two checkpoints fit on the disk before work starts.

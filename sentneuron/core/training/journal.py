@@ -7,6 +7,11 @@ from typing import Any
 from sentneuron.core.atomic import atomic_open, storage_error
 
 
+def log_path(save: Path) -> Path:
+    """Return where the log of a run lies: `model.log.jsonl` beside `model.pt`."""
+    return save.with_suffix(".log.jsonl")
+
+
 class Journal:
     """Appends to `path`; opening it drops every line after `step`, and a line that was cut off."""
 

@@ -24,7 +24,7 @@ from sentneuron.core.model.device import pick_device
 from sentneuron.core.training.batch import share_batch
 from sentneuron.core.training.evaluate import bits_per_byte
 from sentneuron.core.training.files import RunFiles
-from sentneuron.core.training.journal import Journal
+from sentneuron.core.training.journal import Journal, log_path
 from sentneuron.core.training.learner import Learner, Notes, introduction
 from sentneuron.core.training.optimizer import DTYPES, Outcome
 from sentneuron.core.training.parts import Parts, open_parts
@@ -116,7 +116,7 @@ class _Trainer:
         if self.files is not None:
             self.files.require_room(self.learner.checkpoint_bytes)
         self._introduce()
-        journal = Journal(config.save.with_suffix(".log.jsonl"), step=run.step) if self.ranks.is_first else None
+        journal = Journal(log_path(config.save), step=run.step) if self.ranks.is_first else None
         self.learner.model.train()
         with StopRequest() as stop:
             stopped_by = self._steps(journal, stop)
