@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,8 @@ from sentneuron.commands.generate import generate
 from sentneuron.commands.shard import shard
 from sentneuron.commands.train import train
 from sentneuron.commands.transfer import transfer
-from sentneuron.core.errors import SentneuronError
+from sentneuron.core.errors import InterruptedRunError, LostRankError, SentneuronError, StoppedError
+from sentneuron.core.launch import status
 
 OLD_NAMES = {"load-model": "model", "num-shards": "shards", "visualize": "heatmap"}
 """Options that had another name in the predecessor; its underscores are taken for hyphens before this is looked up."""
@@ -71,7 +72,7 @@ app.command()(generate)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; whatever goes wrong ends in one line on stderr."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    told = {"json": "--json" in words, "debug": "--debug" in words}  # the options add what environment and file say
+    told = {"json": "--json" in words, "debug": "--debug" in words, "words": words}  # options add to the first two
     try:
         code = app(words or ["--help"], prog_name="sentneuron", standalone_mode=False, obj=told)
         sys.stdout.flush()
@@ -100,12 +101,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def fail(message: str, hint: str, code: int, told: dict[str, bool]) -> int:
-    """Show the error being handled, with its traceback under `--debug`, and return the exit code."""
-    from sentneuron.commands.console import Console  # Rich costs a tenth of a second to import; --help must not pay it
+def fail(message: str, hint: str, code: int, told: dict[str, Any]) -> int:
+    """Show the error being handled, with its traceback under `--debug`, and return the exit code.
 
+    A process among several leaves it to its launcher to show the error; without one of ours, those that are not the
+    first say which they are, and nothing about a stop, which all have.
+    """
+    error, rank = sys.exception(), told.get("rank", 0)
+    is_lost = isinstance(error, LostRankError)
     if told["debug"]:
         traceback.print_exc()
+    if status.tell(os.environ, code, message=message, hint=hint, is_lost=is_lost):
+        return code
+    if rank and isinstance(error, StoppedError | InterruptedRunError):
+        return code
+    if rank and not is_lost:  # which names it itself
+        message = f"rank {rank}: {message}"
+
+    from sentneuron.commands.console import Console  # Rich costs a tenth of a second to import; --help must not pay it
+
     Console(json=told["json"]).error(message, hint=hint)
     return code
 

@@ -4,6 +4,7 @@ For those that ask for it, a `bucket` on a real S3 server, in a process of its o
 """
 
 import itertools
+import json
 import os
 import re
 import socket
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+import sentneuron
 from sentneuron.cli import main
 from sentneuron.core import config
 
@@ -69,6 +71,35 @@ def settings_of(words: list[str]) -> Any:
 @pytest.fixture(name="settings_of")
 def _settings_of() -> Callable[[list[str]], Any]:
     return settings_of
+
+
+@pytest.fixture(scope="session")
+def _rank_server():
+    """A process that runs ranks in forks of itself; see forking_ranks.py."""
+    package = str(Path(sentneuron.__file__).parents[1])
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("SENTNEURON_")}
+    with subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("forking_ranks.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**settings, "PYTHONPATH": package, "OMP_NUM_THREADS": "1"},
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.fixture
+def run_ranks(_rank_server, tmp_path):
+    """Run a script in several ranks, and return what became of each; see forking_ranks.py."""
+
+    def run(script: Path, size: int, **options: object) -> list[dict]:
+        request = {"script": str(script), "size": size, "folder": str(tmp_path), **options}
+        _rank_server.stdin.write(json.dumps(request, default=str) + "\n")
+        _rank_server.stdin.flush()
+        return json.loads(_rank_server.stdout.readline())
+
+    return run
 
 
 class Bucket:

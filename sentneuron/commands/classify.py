@@ -6,8 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sentneuron.commands.options import Config, Debug, Device, Encoding, Json, LabelKey, Quiet, TextKey, Verbose, option
-from sentneuron.core.config import ClassifyConfig, OutputFormat, Precision, ReadConfig
+from sentneuron.commands.launching import joined
+from sentneuron.commands.options import (
+    Config,
+    Debug,
+    Device,
+    Encoding,
+    Gpus,
+    Json,
+    LabelKey,
+    Quiet,
+    TextKey,
+    Verbose,
+    option,
+)
+from sentneuron.core.config import ClassifyConfig, LaunchConfig, OutputFormat, Precision, ReadConfig
 from sentneuron.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +28,7 @@ if TYPE_CHECKING:
 
 
 def classify(
+    ctx: typer.Context,
     data: Annotated[
         str | None, typer.Argument(metavar="[DATA|-]", help="File, folder, data set, or - for stdin; default: sst.")
     ] = ClassifyConfig.data,
@@ -42,6 +56,7 @@ def classify(
         option(help="Weights: int8 is about twice as fast on a CPU, and changes some answers; bf16 is slower there."),
     ] = ClassifyConfig.precision,
     device: Device = ClassifyConfig.device,
+    gpus: Gpus = LaunchConfig.gpus,
     quiet: Quiet = False,
     verbose: Verbose = False,
     json: Json = False,
@@ -62,15 +77,21 @@ def classify(
         read=ReadConfig(encoding=encoding, text_key=text_key, label_key=label_key),
         precision=precision,
         device=device,
+        launch=LaunchConfig(gpus=gpus),
     )
     if json and (output == Path("-") or (data == "-" and output is None)):
         raise UsageError("--json and the rows both go to stdout", hint="name a file for the rows with -o")
 
-    from sentneuron.core.transfer import classify as engine  # torch costs seconds to import; --help must not pay them
+    with joined(ctx, settings.launch, device=device, console=console, verbose=verbose) as (ranks, where):
+        from sentneuron.core.transfer import classify as engine  # torch costs seconds to import; --help must not pay
 
-    stdout = None if json else sys.stdout.buffer
-    with console.progress("classifying") as update:
-        report = engine.classify(settings, stdout=stdout, progress=update, announce=console.say)
+        stdout = None if json else sys.stdout.buffer
+        with console.progress("classifying") as update:
+            report = engine.classify(
+                settings, ranks=ranks, device=where, stdout=stdout, progress=update, announce=console.say
+            )
+    if report is None:  # this process has computed features for another one
+        return
     show(console, report)
     console.result(vars(report))
 

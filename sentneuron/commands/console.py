@@ -48,6 +48,11 @@ class Console:
         logger.handlers = [_LogHandler(self)]
         logger.setLevel(logging.INFO if verbose else logging.WARNING)
 
+    def mute(self) -> None:
+        """Show nothing from here on but what only an error says; for the processes that are not the first of many."""
+        self.quiet, self.json = True, False
+        logging.getLogger("sentneuron").setLevel(logging.ERROR)
+
     def say(self, text: str) -> None:
         """Print a line, unless quiet."""
         if not self.quiet:

@@ -87,6 +87,9 @@ Json = Annotated[
 ]
 Debug = Annotated[bool, option("--debug", is_eager=True, callback=remember, help="Show the traceback of an error.")]
 Device = Annotated[str, option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where the model runs.")]
+Gpus = Annotated[
+    str | None, option("--gpus", metavar="N|all|6,7", help="One process a GPU; CPU processes with --device cpu.")
+]
 Seed = Annotated[int, option("--seed", help="Seed of everything random.")]
 Format = Annotated[InputFormat | None, option("--format", help="Format of the input; default: found by content.")]
 Encoding = Annotated[str, option("--encoding", help="Encoding of the input.")]

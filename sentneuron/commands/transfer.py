@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sentneuron.commands.launching import joined
 from sentneuron.commands.options import (
     Config,
     Debug,
     Device,
     Encoding,
     Format,
+    Gpus,
     Json,
     LabelKey,
     Quiet,
@@ -19,13 +21,14 @@ from sentneuron.commands.options import (
     Verbose,
     option,
 )
-from sentneuron.core.config import Pooling, ReadConfig, TransferConfig
+from sentneuron.core.config import LaunchConfig, Pooling, ReadConfig, TransferConfig
 
 if TYPE_CHECKING:
     from sentneuron.core.transfer.transfer import TransferReport
 
 
 def transfer(
+    ctx: typer.Context,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Model file to take features from.")],
     config: Config = None,
     data: Annotated[
@@ -57,6 +60,7 @@ def transfer(
     format: Format = ReadConfig.format,
     encoding: Encoding = ReadConfig.encoding,
     device: Device = TransferConfig.device,
+    gpus: Gpus = LaunchConfig.gpus,
     seed: Seed = TransferConfig.seed,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -82,13 +86,17 @@ def transfer(
         read=ReadConfig(format=format, encoding=encoding, text_key=text_key, label_key=label_key),
         seed=seed,
         device=device,
+        launch=LaunchConfig(gpus=gpus),
     )
-    console.say(f"transferring {model} to {train or data}")
+    with joined(ctx, settings.launch, device=device, console=console, verbose=verbose) as (ranks, where):
+        console.say(f"transferring {model} to {train or data}")
 
-    from sentneuron.core.transfer import transfer as engine  # torch costs seconds to import; --help must not pay them
+        from sentneuron.core.transfer import transfer as engine  # torch costs seconds to import; --help must not pay
 
-    with console.progress("features") as update:
-        report = engine.transfer(settings, progress=update, announce=console.say)
+        with console.progress("features") as update:
+            report = engine.transfer(settings, ranks=ranks, device=where, progress=update, announce=console.say)
+    if report is None:  # this process has computed features for another one
+        return
     console.table(str(report.output), score_rows(report), ("", "all neurons", f"{neurons} by weight"))
     for reason, count in report.results["skipped"].items():
         console.say(f"left out: {count:,} rows, {reason}")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from sentneuron.cli import main
-from sentneuron.core.config import ClassifyConfig, ReadConfig
+from sentneuron.core.config import ClassifyConfig, LaunchConfig, ReadConfig
 from sentneuron.core.transfer import classify as engine_module
 from sentneuron.core.transfer.classify import ClassifyReport
 
@@ -35,7 +35,7 @@ def engine(monkeypatch):
     """Replace the engine; holds the configurations it was given and its report."""
     state = SimpleNamespace(configs=[], report=REPORT)
 
-    def classify(config, *, stdout, progress, announce):
+    def classify(config, *, ranks, device, stdout, progress, announce):
         state.configs.append(config)
         announce("classifying reviews.csv with classifier.pt")
         progress(1, 2)
@@ -71,6 +71,17 @@ def test_every_option_reaches_the_configuration(engine):
         ),
         ClassifyConfig(text="so good", model="n.pt"),
     ]
+
+
+def test_the_number_of_processes_reaches_the_configuration(settings_of):
+    assert settings_of(["classify", "in.csv", "--gpus", "6,7"]).launch == LaunchConfig(gpus="6,7")
+
+
+def test_a_process_that_only_helps_says_nothing(engine, capsys):
+    engine.report = None
+    assert main(["classify", "reviews.csv", "--quiet", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "")
 
 
 def test_an_unknown_precision_is_wrong_usage(engine):

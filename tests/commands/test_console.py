@@ -41,6 +41,17 @@ def test_control_characters_are_replaced_but_newline_and_tab():
     assert printable("naïve 😍 ½") == "naïve 😍 ½"
 
 
+def test_a_muted_console_shows_errors_only(capsys):
+    console = Console(verbose=True, json=True)
+    console.mute()
+    console.say("said")
+    console.result({"a": 1})
+    logging.getLogger("sentneuron.core").warning("careful")
+    assert capsys.readouterr() == ("", "")
+    console.error("broken")
+    assert capsys.readouterr() == ("", "error: broken\n")
+
+
 def test_quiet_silences_all_but_warnings_and_errors(capsys):
     console = Console(quiet=True)
     console.say("said")

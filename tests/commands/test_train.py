@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sentneuron.cli import main
-from sentneuron.core.config import ModelConfig, TrainConfig
+from sentneuron.core.config import LaunchConfig, ModelConfig, TrainConfig
 from sentneuron.core.training import loop
 from sentneuron.core.training.report import TrainReport
 
@@ -29,7 +29,9 @@ def engine(monkeypatch):
     """Replace the engine; holds the configurations that it was given."""
     configs = []
 
-    def train(config, *, progress, announce):
+    def train(config, *, ranks, device, progress, announce):
+        assert ranks.size == 1
+        assert config.device in ("auto", device.type)
         configs.append(config)
         progress(64, 128, "2.250 bits/byte")
         announce("data: reviews.shards")
@@ -94,9 +96,31 @@ def test_recomputing_is_an_option(engine):
     assert engine == [TrainConfig(recompute=True)]
 
 
+def test_half_precision_with_its_loss_scale_is_an_option(engine):
+    assert main(["train", "--fp16", "--loss-scale", "1024", "--accumulate", "4"]) == 0
+    assert main(["train", "--bf16"]) == 0
+    assert engine == [TrainConfig(precision="fp16", loss_scale="1024", accumulate=4), TrainConfig(precision="bf16")]
+
+
+def test_how_to_launch_reaches_the_configuration(settings_of):
+    words = (
+        "train --gpus 6,7 --nnodes 2 --node-rank 1 --rdzv-endpoint host:1234 --rdzv-id x --max-restarts 3 "
+        "--rank-timeout 30"
+    )
+    assert settings_of(words.split()).launch == LaunchConfig(
+        gpus="6,7",
+        nnodes="2",
+        node_rank=1,
+        rdzv_endpoint="host:1234",
+        rdzv_id="x",
+        max_restarts=3,
+        rank_timeout=30,
+    )
+
+
 def test_the_predecessors_names_are_understood(engine):
-    assert main(["train", "--batch_size", "4", "--seq_length", "16"]) == 0
-    assert (engine[0].batch_size, engine[0].seq_length) == (4, 16)
+    assert main(["train", "--batch_size", "4", "--seq_length", "16", "--dynamic_loss_scale"]) == 0
+    assert (engine[0].batch_size, engine[0].seq_length, engine[0].loss_scale) == (4, 16, "dynamic")
 
 
 def test_the_report_is_a_table_on_stderr_and_an_object_on_stdout(engine, capsys):
@@ -111,6 +135,17 @@ def test_the_report_is_a_table_on_stderr_and_an_object_on_stdout(engine, capsys)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ("--fp16 --bf16", "--fp16 and --bf16"),
+        ("--loss-scale 8", "--loss-scale 8 without --fp16"),
+        ("--fp16 --loss-scale 8 --dynamic-loss-scale", "--loss-scale 8 and --dynamic-loss-scale"),
+        ("--rank-timeout 0", "--rank-timeout is 0"),
+        ("--max-restarts -1", "--max-restarts is -1"),
+        ("--node-rank -1", "--node-rank is -1"),
+        ("--nnodes 2", "--nnodes 2 without --gpus"),
+        ("--gpus 2 --max-restarts 1 --resume never", "--resume never with --max-restarts 1"),
+        ("--gpus 2 --nnodes 1:2 --resume never", "--resume never with --nnodes 1:2"),
+        ("--print-launch", "--print-launch without --gpus"),
+        ("--gpus 2 --device cuda:1", "--gpus 2 with --device cuda:1"),
         ("--lr 0", "--lr is 0"),
         ("--lr nan", "--lr is nan"),
         ("--nhid -1", "--nhid is -1"),

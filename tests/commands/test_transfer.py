@@ -1,10 +1,11 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from sentneuron.cli import main
-from sentneuron.core.config import ReadConfig, TransferConfig
+from sentneuron.core.config import LaunchConfig, ReadConfig, TransferConfig
 from sentneuron.core.transfer import transfer as engine_module
 from sentneuron.core.transfer.transfer import TransferReport
 
@@ -39,22 +40,22 @@ REPORT = TransferReport(
 
 @pytest.fixture
 def engine(monkeypatch):
-    """Replace the engine; holds the configurations that it was given."""
-    configs = []
+    """Replace the engine; holds the configurations that it was given and its report."""
+    state = SimpleNamespace(configs=[], report=REPORT)
 
-    def transfer(config, *, progress, announce):
-        configs.append(config)
+    def transfer(config, *, ranks, device, progress, announce):
+        state.configs.append(config)
         progress(1, 2)
         announce("columns chosen")
-        return REPORT
+        return state.report
 
     monkeypatch.setattr(engine_module, "transfer", transfer)
-    return configs
+    return state
 
 
 def test_every_default_is_that_of_the_configuration(engine):
     assert main(["transfer", "model.pt"]) == 0
-    assert engine == [TransferConfig(model="model.pt")]
+    assert engine.configs == [TransferConfig(model="model.pt")]
 
 
 def test_every_option_reaches_the_configuration(engine):
@@ -62,7 +63,7 @@ def test_every_option_reaches_the_configuration(engine):
     words += "--use-cached --write-results r.json -o out --text-key body --label-key stars --format csv "
     words += "--encoding latin-1 --device cpu --seed 3"
     assert main(["transfer", *words.split()]) == 0
-    assert engine == [
+    assert engine.configs == [
         TransferConfig(
             model="m.pt",
             data="imdb",
@@ -80,6 +81,17 @@ def test_every_option_reaches_the_configuration(engine):
             device="cpu",
         )
     ]
+
+
+def test_the_number_of_processes_reaches_the_configuration(settings_of):
+    assert settings_of(["transfer", "m.pt", "--gpus", "2"]).launch == LaunchConfig(gpus="2")
+
+
+def test_a_process_that_only_helps_says_nothing(engine, capsys):
+    engine.report = None
+    assert main(["transfer", "m.pt", "--quiet", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "")
 
 
 def test_the_first_line_says_what_is_transferred_to_what(engine, capsys):
@@ -109,7 +121,7 @@ def test_json_gives_the_results_on_stdout(engine, capsys):
 )
 def test_values_out_of_range_are_wrong_usage(engine, words):
     assert main(["transfer", "model.pt", *words]) == 2
-    assert engine == []
+    assert engine.configs == []
 
 
 def test_without_a_model_the_usage_is_wrong(engine):

@@ -49,11 +49,12 @@ class Ranks:
             return
         backend = "nccl" if device.type == "cuda" else "gloo"
         where = f"{place.master_addr}:{place.master_port}"
-        has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # the launcher listens there already
         try:
+            store = _launchers_store(place, timeout)
             dist.init_process_group(
                 backend,
-                init_method="env://" if has_store else f"tcp://{where}",
+                init_method=None if store else f"tcp://{where}",
+                store=store,
                 rank=place.rank,
                 world_size=place.size,
                 timeout=timedelta(seconds=timeout),
@@ -132,6 +133,17 @@ class Ranks:
                 f"rank {self.rank} of {self.size} on {socket.gethostname()} lost another one: {_first_line(error)}",
                 hint="look for the first error of the others; run again to go on",
             ) from error
+
+
+def _launchers_store(place: Place, timeout: float) -> dist.Store | None:
+    """Return the store of torch's launcher, where that listens at the meeting place already.
+
+    The names of one attempt are kept from the next, which would connect to processes that are gone.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return None
+    store = dist.TCPStore(place.master_addr, place.master_port, is_master=False, timeout=timedelta(seconds=timeout))
+    return dist.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
 
 
 def _first_line(error: Exception) -> str:

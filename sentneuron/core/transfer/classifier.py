@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sentneuron.core.config import Pooling, Precision
@@ -13,7 +14,8 @@ from sentneuron.core.data.blanks import NOTHING
 from sentneuron.core.errors import DataError, UsageError
 from sentneuron.core.model.checkpoint import SavedModel, load_model
 from sentneuron.core.model.runner import Runner
-from sentneuron.core.transfer.features import Progress, featurize, no_progress
+from sentneuron.core.transfer.feature_pool import FeaturePool
+from sentneuron.core.transfer.features import Progress, no_progress
 from sentneuron.core.transfer.probe import Probe
 
 
@@ -31,9 +33,15 @@ class Classifier:
     """Scores texts by a language model's features and one of the two probes that `transfer` fitted on them."""
 
     def __init__(
-        self, saved: SavedModel, *, name: str, neurons: int | None = None, precision: Precision = "fp32"
+        self,
+        saved: SavedModel,
+        *,
+        name: str,
+        neurons: int | None = None,
+        precision: Precision = "fp32",
+        pool: FeaturePool | None = None,
     ) -> None:
-        """Prepare a loaded model called `name`; `neurons` picks the second probe.
+        """Prepare a loaded model called `name`; `neurons` picks the second probe; `pool` computes features.
 
         Raises:
             DataError: a language model without a classifier.
@@ -56,10 +64,17 @@ class Classifier:
         self._columns = slice(None) if neurons is None else self.indices
         self._rule = saved.rule
         self._runner = Runner(saved.model, precision=precision)
+        self._pool = pool or FeaturePool()
 
     @classmethod
     def load(
-        cls, path: Path, *, device: str = "cpu", neurons: int | None = None, precision: Precision = "fp32"
+        cls,
+        path: Path,
+        *,
+        device: str | torch.device = "cpu",
+        neurons: int | None = None,
+        precision: Precision = "fp32",
+        pool: FeaturePool | None = None,
     ) -> Self:
         """Read a classifier file.
 
@@ -67,7 +82,7 @@ class Classifier:
             InputNotFoundError: there is no such file.
             DataError, UsageError: as `__init__` and `load_model`.
         """
-        return cls(load_model(path, device=device), name=str(path), neurons=neurons, precision=precision)
+        return cls(load_model(path, device=device), name=str(path), neurons=neurons, precision=precision, pool=pool)
 
     @property
     def sentiment_neuron(self) -> int:
@@ -81,7 +96,11 @@ class Classifier:
         probabilities = np.full((len(texts), len(self.classes)), np.nan, np.float32)
         neuron = np.full(len(texts), np.nan, np.float32)
         given = [clean for clean, is_text in zip(cleaned, present, strict=True) if is_text]
-        features = featurize(self._runner, given, pooling=self.pooling, progress=progress)
+        features = self._pool.featurize(self._runner, given, pooling=self.pooling, progress=progress)
         probabilities[present] = self.probe.probabilities(features[:, self._columns])
         neuron[present] = features[:, self.sentiment_neuron]
         return Scored(probabilities=probabilities, neuron=neuron)
+
+    def serve(self) -> None:
+        """Compute features for the pool's first rank until it needs no more; raises as `FeaturePool.serve`."""
+        self._pool.serve(self._runner, pooling=self.pooling)

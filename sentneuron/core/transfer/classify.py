@@ -1,8 +1,9 @@
 """The engine of `classify`: rows in, the same rows out with prediction, probability and the sentiment neuron's value.
 
-Works through a few thousand rows at a time; memory does not grow with the input. Every record gives a row: one
-without text gets empty results, a blank line of a text file is such a record, and a record that cannot be read ends
-the run, since there is no row to write for it. Blank lines between the records of other formats are no records.
+Works through a few thousand rows a rank at a time; memory does not grow with the input. The ranks compute features
+together (see feature_pool.py); rank 0 does all the rest. Every record gives a row: one without text gets empty results,
+a blank line of a text file is such a record, and a record that cannot be read ends the run, since there is no row to
+write for it. Blank lines between the records of other formats are no records.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,15 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import torch
+
 from sentneuron.core.atomic import atomic_open
 from sentneuron.core.config import ClassifyConfig
 from sentneuron.core.data.choice import choose_columns
 from sentneuron.core.data.labels import class_name
 from sentneuron.core.data.readers import BadRow
 from sentneuron.core.errors import DataError
+from sentneuron.core.launch.ranks import Ranks
 from sentneuron.core.model.device import pick_device
 from sentneuron.core.model.locate import find_model
 from sentneuron.core.transfer.classifier import Classifier, Scored
+from sentneuron.core.transfer.feature_pool import FeaturePool
 from sentneuron.core.transfer.features import Progress, no_progress, part_of
 from sentneuron.core.transfer.label_scores import LabelScores
 from sentneuron.core.transfer.outputs import NpyWriter, RowWriter, open_rows
@@ -29,6 +34,7 @@ from sentneuron.core.transfer.targets import RowSource, Target, find_target, ope
 
 CHUNK_ROWS = 4096
 CHUNK_CHARACTERS = 4 << 20
+"""How much is read at a time, for each rank."""
 
 Announce = Callable[[str], None]
 Fields = dict[str, object]
@@ -59,21 +65,46 @@ class ClassifyReport:
 def classify(
     config: ClassifyConfig,
     *,
+    ranks: Ranks | None = None,
+    device: torch.device | None = None,
     stdout: IO[bytes] | None = None,
     progress: Progress = no_progress,
     announce: Announce = lambda line: None,
-) -> ClassifyReport:
+) -> ClassifyReport | None:
     """Classify `config.data` or `config.text`; `progress` counts bytes of input, `announce` gets the choices made.
 
     The rows of stdin and of a text go to `stdout` where no output is named, and nowhere without it. Scores are those
     of the likelier class, whatever `config.neutral` calls it.
+
+    All `ranks` call this together; None stands alone. Rank 0 alone reads, writes and returns a report. `device` is this
+    rank's; None: `config.device`.
 
     Raises:
         UsageError: options that do not go with this classifier or this data.
         DataError: a language model without a classifier, or an input with a record that cannot be read.
         InputNotFoundError: no such model or data.
         OutputError, StorageError: an output cannot be written.
+        LostRankError: another rank is gone, or hangs.
     """
+    ranks = ranks or Ranks()
+    device = device or pick_device(config.device)
+    with FeaturePool(ranks) as pool:
+        if ranks.is_first:
+            return _classify(config, pool, ranks.size, device, stdout, progress, announce)
+        _load(config, find_model(config.model)[0], device, pool).serve()
+        return None
+
+
+def _classify(
+    config: ClassifyConfig,
+    pool: FeaturePool,
+    num_ranks: int,
+    device: torch.device,
+    stdout: IO[bytes] | None,
+    progress: Progress,
+    announce: Announce,
+) -> ClassifyReport:
+    """Do what `classify` does on rank 0."""
     model, model_name = find_model(config.model)
     data_name, sources = open_inputs(config)
     with ExitStack() as stack:
@@ -82,9 +113,7 @@ def classify(
         announce(f"classifying {data_name} with {model_name}")
         target = find_target(config, sources)
         keys = [_choose_keys(source, config, announce) for source in sources]
-        classifier = Classifier.load(
-            model, device=str(pick_device(config.device)), neurons=config.neurons, precision=config.precision
-        )
+        classifier = _load(config, model, device, pool)
         taken = [name for source in sources for name in source.columns or []]
         added = ResultColumns(classifier.classes, taken=taken, neutral=config.neutral)
         results = _Results(stack, target, stdout, sources[0], added)
@@ -92,7 +121,7 @@ def classify(
         done, total = 0, _total_bytes(sources)
         for source, (text_key, label_key) in zip(sources, keys, strict=True):
             before = done
-            for rows in chunks(source, text_key):
+            for rows in chunks(source, text_key, num_ranks=num_ranks):
                 texts = [text if isinstance(text := row.get(text_key), str) else "" for row in rows]
                 after = done + source.bytes_read
                 scored = classifier.score(texts, progress=part_of(progress, before, after, total))
@@ -112,6 +141,11 @@ def classify(
         outputs=[path for path in (target.rows, target.probabilities) if path is not None],
         result=results.last if config.text is not None else None,
     )
+
+
+def _load(config: ClassifyConfig, model: Path, device: torch.device, pool: FeaturePool) -> Classifier:
+    """Read the classifier, with the settings that all ranks must share."""
+    return Classifier.load(model, device=device, neurons=config.neurons, precision=config.precision, pool=pool)
 
 
 class _Results:
@@ -161,8 +195,8 @@ class _Results:
             self._probabilities.close()
 
 
-def chunks(source: RowSource, text_key: str) -> Iterator[list[Fields]]:
-    """Yield the records, a few thousand or a few megabytes of text at a time.
+def chunks(source: RowSource, text_key: str, *, num_ranks: int = 1) -> Iterator[list[Fields]]:
+    """Yield the records, a few thousand or a few megabytes of text at a time for each rank.
 
     Raises:
         DataError: a record cannot be read; it names the place.
@@ -180,7 +214,7 @@ def chunks(source: RowSource, text_key: str) -> Iterator[list[Fields]]:
             fields = row.fields
         rows.append(fields)
         num_characters += len(text) if isinstance(text := fields.get(text_key), str) else 0
-        if len(rows) >= CHUNK_ROWS or num_characters >= CHUNK_CHARACTERS:
+        if len(rows) >= CHUNK_ROWS * num_ranks or num_characters >= CHUNK_CHARACTERS * num_ranks:
             yield rows
             rows, num_characters = [], 0
     if rows:

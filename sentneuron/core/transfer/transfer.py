@@ -1,7 +1,8 @@
 """The engine of `transfer`: features of labelled texts, a probe on all neurons, one on the heaviest few, their files.
 
 Writes into one folder: `classifier.pt`, `results.json`, `features_<part>.npz`, `predictions.csv`, `weights.png` and a
-`neuron_<i>.png` for each neuron of the second probe. Features are raw, as in the paper.
+`neuron_<i>.png` for each neuron of the second probe. Features are raw, as in the paper. Several ranks compute features
+together (see feature_pool.py); rank 0 does all the rest.
 """
 
 import time
@@ -11,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sentneuron.core.config import Pooling, TransferConfig
 from sentneuron.core.data.labelled import LabelledTexts, load_labelled
 from sentneuron.core.errors import OutputError, UsageError
-from sentneuron.core.model.checkpoint import load_model, save_model
+from sentneuron.core.launch.ranks import Ranks
+from sentneuron.core.model.checkpoint import SavedModel, load_model, save_model
 from sentneuron.core.model.device import pick_device
-from sentneuron.core.model.language_model import LanguageModel
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.report.plots import plot_neuron, plot_weights
 from sentneuron.core.transfer.cache import cached_features, features_key, save_features, weights_fingerprint
-from sentneuron.core.transfer.features import Progress, featurize, no_progress, part_of, typical_range
+from sentneuron.core.transfer.feature_pool import FeaturePool
+from sentneuron.core.transfer.features import Progress, no_progress, part_of, typical_range
 from sentneuron.core.transfer.probe import Probe, fit_probe, heaviest_neurons
 from sentneuron.core.transfer.results import describe_probe, score_parts, write_predictions, write_results
 
@@ -45,25 +48,51 @@ class TransferReport:
 
 
 def transfer(
-    config: TransferConfig, *, progress: Progress = no_progress, announce: Callable[[str], None] = lambda line: None
-) -> TransferReport:
+    config: TransferConfig,
+    *,
+    ranks: Ranks | None = None,
+    device: torch.device | None = None,
+    progress: Progress = no_progress,
+    announce: Callable[[str], None] = lambda line: None,
+) -> TransferReport | None:
     """Fit a classifier on a model's features and write it with its results; `progress` counts bytes of text.
+
+    All `ranks` call this together; None stands alone. Rank 0 alone reads data, writes and returns a report. `device` is
+    this rank's; None: `config.device`.
 
     Raises:
         UsageError: more neurons than the model has, or data options that do not go together.
         DataError: a model or data that cannot be used.
         InputNotFoundError: no such model or data.
         OutputError, StorageError: a file cannot be written.
+        LostRankError: another rank is gone, or hangs.
     """
-    started = time.monotonic()
-    saved = load_model(Path(config.model), device=str(pick_device(config.device)))
+    ranks = ranks or Ranks()
+    with FeaturePool(ranks) as pool:
+        started = time.monotonic()
+        saved = load_model(Path(config.model), device=device or pick_device(config.device))
+        if ranks.is_first:
+            return _transfer(config, saved, pool, started, progress, announce)
+        pool.serve(Runner(saved.model), pooling=config.pooling)
+        return None
+
+
+def _transfer(
+    config: TransferConfig,
+    saved: SavedModel,
+    pool: FeaturePool,
+    started: float,
+    progress: Progress,
+    announce: Callable[[str], None],
+) -> TransferReport:
+    """Do what `transfer` does on rank 0."""
     num_units = saved.model.config.nhid
     if config.neurons > num_units:
         raise UsageError(f"--neurons {config.neurons}: the model has {num_units}", hint="ask for fewer")
     data = load_labelled(config, saved.rule, announce=announce)
     output = _make_folder(config)
     runner = Runner(saved.model)
-    features = _featurize_parts(config, saved.model, runner, data, output, progress, announce)
+    features = _featurize_parts(config, pool, runner, data, output, progress, announce)
     featurized = time.monotonic()
 
     announce(f"fitting regressions on {num_units:,} neurons, and on the heaviest {config.neurons}")
@@ -117,7 +146,7 @@ def _make_folder(config: TransferConfig) -> Path:
 
 def _featurize_parts(
     config: TransferConfig,
-    model: LanguageModel,
+    pool: FeaturePool,
     runner: Runner,
     data: LabelledTexts,
     output: Path,
@@ -126,7 +155,7 @@ def _featurize_parts(
 ) -> Features:
     """Return each part's features, kept ones where asked for and still right; what was computed is kept."""
     texts = {part: [example.clean for example in examples] for part, examples in data.parts.items()}
-    fingerprint = weights_fingerprint(model)
+    fingerprint = weights_fingerprint(runner.model)
     features: Features = {}
     total = sum(len(text) for part in texts.values() for text in part)
     done = 0
@@ -135,7 +164,8 @@ def _featurize_parts(
         stop = done + sum(map(len, batch))
         kept = cached_features(path, key) if config.use_cached else None
         if kept is None:
-            kept = featurize(runner, batch, pooling=config.pooling, progress=part_of(progress, done, stop, total))
+            share = part_of(progress, done, stop, total)
+            kept = pool.featurize(runner, batch, pooling=config.pooling, progress=share)
             save_features(path, key, kept)
         else:
             announce(f"features of {part} taken from {path}")

@@ -122,11 +122,11 @@ def test_features_are_the_final_state_unless_asked_otherwise(tmp_path, model_fil
 def test_kept_features_are_used_where_they_fit_and_only_when_asked(run, monkeypatch):
     calls = []
 
-    def counted(*arguments, **options):
+    def counted(pool, *arguments, **options):
         calls.append(1)
         return featurize(*arguments, **options)
 
-    monkeypatch.setattr(engine, "featurize", counted)
+    monkeypatch.setattr(engine.FeaturePool, "featurize", counted)
     first = run()
     assert len(calls) == 3
     again = run(use_cached=True, neurons=2)
