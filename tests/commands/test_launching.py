@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from sentneuron.cli import main
+from sentneuron.core.errors import DataError, InterruptedRunError, LostRankError, StoppedError
 from sentneuron.core.launch import launcher
 from sentneuron.core.launch.outcome import Outcome
 from sentneuron.core.launch.ranks import Ranks
@@ -115,6 +116,26 @@ def test_the_other_ranks_are_silent(rank, capsys):
     rank(1)
     assert main(["train", "--device", "cpu", "--json"]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (StoppedError("stopped", hint="run again"), 75, ""),
+        (InterruptedRunError("stopped", hint="run again"), 130, ""),
+        (LostRankError("rank 1 of 2 lost another one", hint="look"), 74, "error: rank 1 of 2 lost another one; look\n"),
+        (DataError("shard 3 is damaged", hint="shard again"), 65, "error: rank 1: shard 3 is damaged; shard again\n"),
+    ],
+)
+def test_the_other_ranks_say_what_the_first_cannot_know(rank, monkeypatch, capsys, error, code, said):
+    rank(1)
+
+    def train(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(loop, "train", train)
+    assert main(["train", "--device", "cpu", "--json"]) == code
+    assert capsys.readouterr() == ("", said)
 
 
 def test_a_rank_takes_no_part_of_the_launch_but_the_number_of_gpus(rank, capsys):

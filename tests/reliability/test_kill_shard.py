@@ -8,8 +8,6 @@ import math
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -17,8 +15,6 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
-
-import sentneuron
 
 KILLS = int(os.environ.get("SENTNEURON_KILLS", "18"))
 NUM_SHARDS = 24
@@ -40,44 +36,6 @@ class Point:
         if self.pattern:
             return sum(1 for _ in building.glob(self.pattern)) >= self.count
         return time.monotonic() - since >= self.seconds
-
-
-class Runs:
-    """Starts the command in forks of one process; see forking_shard.py."""
-
-    def __init__(self, folder: Path) -> None:
-        self.log = folder / "log"
-        settings = {name: value for name, value in os.environ.items() if not name.startswith("SENTNEURON_")}
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("forking_shard.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**settings, "PYTHONPATH": str(Path(sentneuron.__file__).parents[1])},
-        )
-
-    def start(self, *arguments: str) -> int:
-        """Return the process id, which is that of a session of its own."""
-        self._process.stdin.write(json.dumps([str(self.log), *arguments]) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def wait(self) -> int:
-        """Return the exit status of the process started last."""
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait(timeout=30)
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    runs = Runs(tmp_path_factory.mktemp("forks"))
-    yield runs
-    runs.close()
 
 
 def write_reviews(path: Path) -> None:
@@ -139,7 +97,8 @@ def points(count: int, *, num_timed: int, seconds: float) -> list[Point]:
 
 
 @pytest.mark.parametrize(("workers", "kills"), [(1, KILLS - KILLS // 4), (2, KILLS // 4)])
-def test_killed_anywhere_and_run_again_every_byte_is_as_in_a_run_that_nobody_stopped(tmp_path, runs, workers, kills):
+def test_killed_anywhere_and_run_again_every_byte_is_as_in_a_run_that_nobody_stopped(tmp_path, forks, workers, kills):
+    runs = forks("shard")
     source, out, building = tmp_path / "in.json", tmp_path / "out", tmp_path / ".out.building"
     previous, kept = tmp_path / ".out.previous", tmp_path / "kept"
     write_reviews(source)
