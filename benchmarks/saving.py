@@ -14,22 +14,25 @@ from typing import Any
 
 import torch
 from measuring import RESULTS, interleaved, summary, write_result
+from trainer_rate import make_shards
 
 from sentneuron.core.config import ModelConfig, TrainConfig
-from sentneuron.core.data.text import TextRule
 from sentneuron.core.launch.ranks import Ranks
 from sentneuron.core.model.language_model import LanguageModel
 from sentneuron.core.training.files import RunFiles
 from sentneuron.core.training.optimizer import Optimizer
+from sentneuron.core.training.parts import open_parts
+from sentneuron.core.training.report import ignore_progress
 from sentneuron.core.training.resume import RunState
 from sentneuron.core.values import parse_interval
 
 ALLOWED = 0.01
 
 
-def measure(nhid: int, folder: Path, *, num_streams: int, rounds: int) -> dict[str, Any]:
+def measure(nhid: int, folder: Path, *, data: Path, num_streams: int, rounds: int) -> dict[str, Any]:
     """Save a model that has taken one step, again and again."""
-    config = TrainConfig(model=ModelConfig(nhid=nhid), save=folder / "model.pt")
+    config = TrainConfig(data=str(data), model=ModelConfig(nhid=nhid), save=folder / "model.pt")
+    parts = open_parts(config, str(data), ranks=Ranks(), progress=ignore_progress, announce=lambda line: None)
     model = LanguageModel(config.model)
     optimizer = Optimizer(model, config, Ranks())
     optimizer.step(torch.zeros(()), learning_rate=0.0)
@@ -39,10 +42,10 @@ def measure(nhid: int, folder: Path, *, num_streams: int, rounds: int) -> dict[s
         model=optimizer.weights(),
         optimizer=optimizer.state_dict(),
     )
-    files = RunFiles(config, announce=lambda line: None)
+    files = RunFiles(config, parts, announce=lambda line: None)
 
     def save() -> None:
-        files.write_model(model, TextRule(), {})
+        files.write_model(model, run, num_bytes=0, bits=None)
         files.write_run(run)
 
     save()
@@ -82,7 +85,8 @@ def main() -> None:
     found = []
     for nhid in args.nhid:
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-            found.append(measure(nhid, Path(folder), num_streams=args.streams, rounds=args.rounds))
+            data = make_shards(Path(folder), num_bytes=100_000)
+            found.append(measure(nhid, Path(folder), data=data, num_streams=args.streams, rounds=args.rounds))
         row = found[-1]
         rates = {name: rate["median"] / 1e6 for name, rate in row["bytes_per_second"].items()}
         print(

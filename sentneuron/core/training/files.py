@@ -5,18 +5,17 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
 from sentneuron.core.atomic import remove_leftovers, storage_error, sync_folder
 from sentneuron.core.config import TrainConfig
-from sentneuron.core.data.text import TextRule
 from sentneuron.core.errors import StorageError
 from sentneuron.core.lock import sole_writer
 from sentneuron.core.model.checkpoint import SavedModel, load_model, save_model
 from sentneuron.core.model.language_model import LanguageModel
 from sentneuron.core.training.journal import log_path
+from sentneuron.core.training.parts import Parts
 from sentneuron.core.training.resume import RunState, resume_path, save_run
 
 ROOM = 2
@@ -26,9 +25,10 @@ ROOM = 2
 class RunFiles:
     """Writes what a run leaves behind, each file whole or not at all."""
 
-    def __init__(self, config: TrainConfig, *, announce: Callable[[str], None]) -> None:
+    def __init__(self, config: TrainConfig, parts: Parts, *, announce: Callable[[str], None]) -> None:
         self.save = config.save
         self.resume = resume_path(config.save)
+        self._parts = parts
         self._keep = config.keep
         self._announce = announce
         self._is_low = False
@@ -79,15 +79,24 @@ class RunFiles:
         except OSError as error:
             raise storage_error(error, self.resume) from error
 
-    def write_model(self, model: LanguageModel, rule: TextRule, training: dict[str, Any]) -> None:
-        """Write the model file.
+    def write_model(self, model: LanguageModel, run: RunState, *, num_bytes: int, bits: float | None) -> None:
+        """Write the model file, with a record of what it was trained on: `num_bytes`, at the end of which `bits`.
 
         Raises:
             OutputError, StorageError: it cannot be written; the one before stands.
         """
-        versions = {"torch": str(torch.__version__), "python": platform.python_version()}
-        saved = SavedModel(kind="language-model", model=model, rule=rule, training=training | {"versions": versions})
-        save_model(self.save, saved)
+        training = {
+            "steps": run.step,
+            "bytes": num_bytes,
+            "bits_per_byte": bits,
+            "valid_bits_per_byte": run.best_valid,
+            "seconds": run.seconds,
+            **self._parts.fingerprints,
+            "settings": {name: value for name, value in run.identity.items() if not name.endswith("fingerprint")},
+            "versions": {"torch": str(torch.__version__), "python": platform.python_version()},
+        }
+        rule = self._parts.corpus.rule
+        save_model(self.save, SavedModel(kind="language-model", model=model, rule=rule, training=training))
 
     def read_model(self) -> SavedModel:
         """Return the model file's content."""

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -65,7 +64,7 @@ def train(
     data = config.data or find_shards(Path())
     announce(f"data: {data}")
     parts = open_parts(config, data, ranks=ranks, progress=progress, announce=announce)
-    files = RunFiles(config, announce=announce) if ranks.is_first else None
+    files = RunFiles(config, parts, announce=announce) if ranks.is_first else None
     with nullcontext() if files is None else files.lock():
         report = _Trainer(config, parts, ranks, device, files, progress, announce).run()
         ranks.wait()
@@ -106,6 +105,7 @@ class _Trainer:
         self.seconds_before = self.run_state.seconds
         self.started = time.monotonic()
         self.bits: float | None = None
+        self.has_saved = self.is_resumed
 
     def run(self) -> TrainReport:
         """Train to the end, the time limit or a signal; raises as `train`."""
@@ -237,33 +237,30 @@ class _Trainer:
         self.announce(f"step {run.step:,}: {valid:.4f} bits per byte on held-out text")
         if run.best_valid is None or valid < run.best_valid:
             run.best_valid = valid
+            if not self.has_saved:
+                self._write_run()
             self._write_model()
 
     def _save(self) -> None:
         """Write the resume file, and the model file where no validation decides about it."""
-        run, learner = self.run_state, self.learner
-        if run.best_valid is None:
+        self._write_run()
+        if self.run_state.best_valid is None:
             self._write_model()
+
+    def _write_run(self) -> None:
+        """Write the resume file, before the first model file: a model alone could be anybody's, and is not replaced."""
+        run, learner = self.run_state, self.learner
         run.interval_loss = learner.summed_loss()
         run.hidden = learner.hidden()
         run.model, run.optimizer = learner.optimizer.weights(), learner.optimizer.state_dict()
         if self.files is not None:
             self.files.write_run(run)
+        self.has_saved = True
 
     def _write_model(self) -> None:
         run = self.run_state
-        if self.files is None:
-            return
-        training: dict[str, Any] = {
-            "steps": run.step,
-            "bytes": run.step * self.batch_bytes,
-            "bits_per_byte": self.bits,
-            "valid_bits_per_byte": run.best_valid,
-            "seconds": run.seconds,
-            **self.parts.fingerprints,
-            "settings": {name: value for name, value in run.identity.items() if not name.endswith("fingerprint")},
-        }
-        self.files.write_model(self.learner.model, self.parts.corpus.rule, training)
+        if self.files is not None:
+            self.files.write_model(self.learner.model, run, num_bytes=run.step * self.batch_bytes, bits=self.bits)
 
     def _report(self, *, was_finished: bool) -> TrainReport:
         """Measure the best model on the test shards, note the figure in its file, and sum up."""

@@ -65,3 +65,26 @@ def test_earlier_resume_files_are_kept_as_asked_for(config, tmp_path):
     assert loop.train(again).steps == 30
     whole, resumed = load_run(resume_path(config.save)), load_run(resume_path(again.save))
     assert all((whole.model[name] == resumed.model[name]).all() for name in whole.model)
+
+
+@pytest.mark.parametrize("eval_every", [3, None])
+def test_a_run_that_dies_while_it_writes_its_first_model_goes_on(
+    config, tmp_path, monkeypatch, assert_same_run, eval_every
+):
+    config = replace(config, eval_every=eval_every)
+    whole = replace(config, save=tmp_path / "whole.pt")
+    loop.train(whole)
+
+    class KilledError(BaseException):
+        pass
+
+    def die(*args, **options):
+        config.save.touch()
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files.RunFiles, "write_model", die)
+        with pytest.raises(KilledError):
+            loop.train(config)
+    loop.train(config)
+    assert_same_run(whole.save, config.save)
