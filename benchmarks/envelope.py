@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import zlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.pt"
         num_bytes = write_file(path, megabytes=args.megabytes)
-        candidates = {
-            "torch.load": partial(torch.load, path, weights_only=True),
+        candidates: dict[str, Callable[[], Any]] = {
+            "torch.load": lambda: torch.load(path, weights_only=True),
             "envelope, zlib": partial(read_with, path, zlib.crc32),
             **({"envelope, isal": partial(read_with, path, fast_crc32)} if fast_crc32 else {}),
             "before any number": partial(check_plain, path, name="model.pt"),
