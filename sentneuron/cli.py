@@ -3,11 +3,12 @@
 Imports nothing heavy, so that `--help` and completion answer at once.
 """
 
+import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -22,6 +23,8 @@ from sentneuron.core.launch import status
 
 OLD_NAMES = {"load-model": "model", "num-shards": "shards", "visualize": "heatmap"}
 """Options that had another name in the predecessor; its underscores are taken for hyphens before this is looked up."""
+
+MAKE_ROOM = "make room, or work on less at a time: --workers 1, a smaller --batch-size or --nhid, fewer samples"
 
 
 def current_name(name: str) -> str:
@@ -72,6 +75,7 @@ app.command()(generate)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; whatever goes wrong ends in one line on stderr."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    escape_unwritable(sys.stdout)
     told = {"json": "--json" in words, "debug": "--debug" in words, "words": words}  # options add to the first two
     try:
         code = app(words or ["--help"], prog_name="sentneuron", standalone_mode=False, obj=told)
@@ -92,8 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return fail(f"{where}{error.strerror or error}", "check the file and the disk and run again", 74, told)
     except MemoryError:
-        return fail("not enough memory", "make room, or work on less at a time: --workers 1, --batch-size", 74, told)
+        return fail("not enough memory", MAKE_ROOM, 74, told)
     except Exception as error:
+        if is_out_of_memory(error):
+            return fail("not enough memory", MAKE_ROOM, 74, told)
         detail = f"internal: {type(error).__name__}: {error}"
         return fail(detail, "run again with --debug and report it", 1, told)
     if code == 130:  # what Typer makes of Ctrl-C
@@ -122,6 +128,20 @@ def fail(message: str, hint: str, code: int, told: dict[str, Any]) -> int:
 
     Console(json=told["json"]).error(message, hint=hint)
     return code
+
+
+def escape_unwritable(stream: TextIO) -> None:
+    """Let a character that the terminal's encoding lacks be written as its escape, as Python does on stderr."""
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether torch found no room: on a GPU it has an error of its own, on a CPU a RuntimeError.
+
+    By name, since torch is not imported here.
+    """
+    return type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: " in str(error)
 
 
 def help_command(words: Sequence[str]) -> str:

@@ -19,29 +19,66 @@ LIGHT = [
 HEAVY = {"torch", "pandas", "sklearn", "matplotlib", "pyarrow", "numpy", "scipy"}
 
 
-def unsafe_calls(tree):
-    """C3: calls that run what a file or a text says."""
+UNSAFE = {
+    "eval",
+    "exec",
+    "os.system",
+    "os.popen",
+    "joblib.load",
+    "pandas.read_pickle",
+    "shelve.open",
+    "yaml.load",
+    "yaml.unsafe_load",
+    "torch.hub.load",
+    "torch.jit.load",
+    "torch.package.PackageImporter",
+    *(
+        f"{module}.{name}"
+        for module in ("pickle", "_pickle", "cloudpickle", "dill", "marshal")
+        for name in ("load", "loads", "Unpickler")
+    ),
+}
+TORCH_LOAD = ("torch.load", "torch.serialization.load")
+
+
+def full_names(tree):
+    """Map what names stand for after the imports: `np` for `numpy`, `load` for `torch.load`."""
+    found = {}
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
-            continue
-        name = ast.unparse(node.func)
-        given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-        if (
-            name in ("eval", "exec", "pickle.load", "pickle.loads", "joblib.load")
-            or name.endswith(("Unpickler", ".read_pickle"))
-            or given.get("shell", "False") != "False"
-            or given.get("allow_pickle", "False") != "False"
-            or (name == "torch.load" and given.get("weights_only") != "True")
-        ):
+        if isinstance(node, ast.Import):
+            found |= {alias.asname: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def unsafe_names(tree):
+    """C3: what runs what a file or a text says, called or handed on, under whatever name; the safe `torch.load` only
+    where it is called as such."""
+    known = full_names(tree)
+    is_safe = {
+        id(node.func)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and any(keyword.arg == "weights_only" and ast.unparse(keyword.value) == "True" for keyword in node.keywords)
+    }
+    for node in ast.walk(tree):
+        parts, first = [], node
+        while isinstance(first, ast.Attribute):
+            parts.append(first.attr)
+            first = first.value
+        name = ".".join([known.get(first.id, first.id) if isinstance(first, ast.Name) else "", *reversed(parts)])
+        if name in UNSAFE or (name in TORCH_LOAD and id(node) not in is_safe):
             yield node.lineno
 
 
-def unsafe_imports(tree):
-    """C3 again: names that would hide an unsafe call from the rule above."""
-    hidden = {("pickle", "load"), ("pickle", "loads"), ("joblib", "load"), ("torch", "load")}
+def unsafe_options(tree):
+    """C3 again: options that let a file or a text run code."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and any((node.module, alias.name) in hidden for alias in node.names):
-            yield node.lineno
+        if isinstance(node, ast.Call):
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            if any(given.get(name, "False") != "False" for name in ("shell", "allow_pickle")):
+                yield node.lineno
 
 
 def prints(tree):
@@ -99,8 +136,8 @@ def offences(rule, paths):
 
 
 def test_nothing_runs_what_a_file_says():
-    assert offences(unsafe_calls, EVERYTHING) == []
-    assert offences(unsafe_imports, EVERYTHING) == []
+    assert offences(unsafe_names, EVERYTHING) == []
+    assert offences(unsafe_options, EVERYTHING) == []
 
 
 def test_core_does_not_print_or_exit():
@@ -147,14 +184,24 @@ def test_no_modules_import_each_other_in_a_circle():
 @pytest.mark.parametrize(
     ("rule", "code"),
     [
-        (unsafe_calls, "pickle.load(file)"),
-        (unsafe_calls, "np.load(path, allow_pickle=True)"),
-        (unsafe_calls, "np.load(path, allow_pickle=allow)"),
-        (unsafe_calls, "subprocess.run(line, shell=True)"),
-        (unsafe_calls, "torch.load(path)"),
-        (unsafe_calls, "torch.load(path, weights_only=False)"),
-        (unsafe_calls, "eval(text)"),
-        (unsafe_imports, "from torch import load"),
+        (unsafe_names, "pickle.load(file)"),
+        (unsafe_names, "import pickle as p\np.loads(text)"),
+        (unsafe_names, "from pickle import Unpickler as Reader\nReader(file)"),
+        (unsafe_names, "class Reader(pickle.Unpickler): ..."),
+        (unsafe_names, "import pandas as pd\npd.read_pickle(path)"),
+        (unsafe_names, "torch.load(path)"),
+        (unsafe_names, "torch.load(path, weights_only=False)"),
+        (unsafe_names, "torch.load(path, weights_only=flag)"),
+        (unsafe_names, "torch.load(path, **options)"),
+        (unsafe_names, "import torch as t\nt.load(path)"),
+        (unsafe_names, "from torch import load\nload(path)"),
+        (unsafe_names, "from torch import serialization as s\ns.load(path)"),
+        (unsafe_names, "load = torch.load\nload(path)"),
+        (unsafe_names, "map(torch.load, paths)"),
+        (unsafe_names, "eval(text)"),
+        (unsafe_options, "np.load(path, allow_pickle=True)"),
+        (unsafe_options, "np.load(path, allow_pickle=allow)"),
+        (unsafe_options, "subprocess.run(line, shell=True)"),
         (prints, "def f():\n    print(1)"),
         (undocumented, "def f(): ..."),
         (undocumented, "class A:\n    '''A.'''\n    def f(self): ..."),
@@ -174,7 +221,8 @@ def test_a_rule_finds_what_it_forbids(rule, code):
 @pytest.mark.parametrize(
     ("rule", "code"),
     [
-        (unsafe_calls, "torch.load(path, weights_only=True)\nast.literal_eval(line)\nmodel.eval()\nnp.load(path)"),
+        (unsafe_names, "torch.load(path, weights_only=True)\nast.literal_eval(line)\nmodel.eval()\nnp.load(path)"),
+        (unsafe_names, "import torch as t\nt.load(path, weights_only=True)\nyaml.safe_load(text)\npickle.dumps(a)"),
         (heavy_imports, "def f():\n    import torch"),
         (heavy_imports, "if TYPE_CHECKING:\n    import torch"),
         (undocumented, "def _f(): ...\nclass A(Base):\n    '''A.'''\n    def f(self): ..."),

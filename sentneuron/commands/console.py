@@ -1,6 +1,6 @@
 """All that is shown: lines, tables and progress on stderr, results as JSON on stdout.
 
-Text from users never passes through Rich's markup, and control characters in it are replaced. Rich leaves colour out
+Text from users never passes through Rich's markup, and what steers in it is replaced. Rich leaves colour out
 where NO_COLOR is set or stderr is no terminal. It costs a tenth of a second to import, so `--help` must not come here.
 """
 
@@ -17,22 +17,16 @@ from rich.table import Table
 from rich.text import Text
 
 from sentneuron.commands.meter import Meter
+from sentneuron.core.printable import printable
 
 LINE_SECONDS = 5.0
 """Time between two lines of progress where stderr is no terminal."""
-
-_CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 class Update(Protocol):
     """Report progress: `done` of `total` units since the start, and a short `note` shown beside it."""
 
     def __call__(self, done: float, total: float | None = None, note: str = "") -> None: ...
-
-
-def printable(text: str) -> str:
-    """Replace control characters but for newline and tab, so that a review cannot steer the terminal."""
-    return text.translate(_CONTROL)
 
 
 class Console:
@@ -74,7 +68,7 @@ class Console:
             return
         table = Table(box=None, show_header=bool(columns), pad_edge=False)
         for name in columns or [""] * max(map(len, rows), default=0):
-            table.add_column(Text(name), overflow="fold")
+            table.add_column(Text(printable(name)), overflow="fold")
         for row in rows:
             table.add_row(*(Text(printable(str(cell))) for cell in row))
         self._print(title)

@@ -115,7 +115,7 @@ def generate(
 
 def stream(piece: str) -> None:
     """Write a piece of text to stdout at once; a terminal never gets control characters."""
-    from sentneuron.commands.console import printable
+    from sentneuron.core.printable import printable
 
     sys.stdout.write(printable(piece) if sys.stdout.isatty() else piece)
     sys.stdout.flush()

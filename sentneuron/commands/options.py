@@ -43,7 +43,10 @@ def load_settings(ctx: typer.Context, path: Path | None) -> Path | None:
             raise UsageError(
                 f"{path}: [{ctx.info_name}] {key} is no option", hint=f"see 'sentneuron {ctx.info_name} --help'"
             )
-        ctx.default_map[name] = as_typed(value, several=options[name].nargs == -1)
+        typed = as_typed(value, several=options[name].nargs == -1)
+        if "\0" in str(typed):
+            raise UsageError(f"{path}: [{ctx.info_name}] {key} holds a NUL character", hint="take it out")
+        ctx.default_map[name] = typed
     return path
 
 

@@ -1,6 +1,7 @@
 """Checks and readings of single setting values; imports nothing heavy."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 from sentneuron.core.errors import UsageError
@@ -15,8 +16,41 @@ def require_positive(**values: float | None) -> None:
         UsageError: one is not; it names the option.
     """
     for name, value in values.items():
-        if value is not None and not (math.isfinite(value) and value > 0):
+        # As a whole number may have more digits than a float can hold, it is never asked whether it is finite.
+        if value is not None and not (value > 0 and value != math.inf):
             raise UsageError(f"--{name.replace('_', '-')} is {value}", hint="give a number above zero")
+
+
+def require_at_most(limit: int, **values: int | None) -> None:
+    """Check that no value given is above `limit`.
+
+    Raises:
+        UsageError: one is; it names the option.
+    """
+    for name, value in values.items():
+        if value is not None and value > limit:
+            raise UsageError(f"--{name.replace('_', '-')} is above {limit:,}", hint="give a smaller number")
+
+
+def require_seed(seed: int, *, bits: int = 63) -> None:
+    """Check that a seed is a number of so many bits.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not 0 <= seed < 1 << bits:
+        raise UsageError(f"--seed is {seed}", hint=f"give a number from 0 to 2^{bits} - 1")
+
+
+def require_file_name(**paths: Path | None) -> None:
+    """Check that every path given ends in a name, as `.`, `/` and the empty path do not.
+
+    Raises:
+        UsageError: one does not; it names the option.
+    """
+    for name, path in paths.items():
+        if path is not None and path.name in ("", ".."):
+            raise UsageError(f"--{name.replace('_', '-')} {path} names no file", hint="name a file to write")
 
 
 def parse_interval(value: str) -> tuple[int | None, float | None]:

@@ -7,6 +7,7 @@ from sentneuron.core.config.launching import LaunchConfig
 from sentneuron.core.config.model import Precision
 from sentneuron.core.config.reading import OutputFormat, ReadConfig
 from sentneuron.core.errors import UsageError
+from sentneuron.core.values import require_file_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class ClassifyConfig:
     """Processes that classify together."""
 
     def __post_init__(self) -> None:
+        require_file_name(output=self.output)
         if self.data is not None and self.text is not None:
             raise UsageError("DATA and --text were both given", hint="give one of them")
         if self.neutral is not None and not 0 <= self.neutral[0] <= self.neutral[1] <= 1:

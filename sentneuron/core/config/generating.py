@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sentneuron.core.config.model import Precision
 from sentneuron.core.errors import UsageError
-from sentneuron.core.values import require_positive
+from sentneuron.core.values import require_at_most, require_file_name, require_positive, require_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,9 @@ class GenerateConfig:
 
     def __post_init__(self) -> None:
         require_positive(num_samples=self.num_samples, top_k=self.top_k)
+        require_at_most(1 << 20, num_samples=self.num_samples)
+        require_file_name(save=self.save)
+        require_seed(self.seed)
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
             raise UsageError(f"--temperature is {self.temperature}", hint="give a number, 0 or more")
         if self.gen_length is not None and self.gen_length < 0:

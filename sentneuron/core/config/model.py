@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from sentneuron.core.errors import UsageError
-from sentneuron.core.values import require_positive
+from sentneuron.core.values import require_at_most, require_positive
 
 Cell = Literal["mLSTM", "LSTM", "GRU", "RNNTanh", "RNNReLU"]
 Kernel = Literal["auto", "reference", "sequence", "fused"]
@@ -33,6 +33,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require_positive(nhid=self.nhid, emsize=self.emsize, nlayers=self.nlayers)
+        require_at_most(1 << 20, nhid=self.nhid, emsize=self.emsize)
+        require_at_most(128, nlayers=self.nlayers)
         if not 0 <= self.dropout < 1:
             raise UsageError(f"--dropout is {self.dropout}", hint="give a number from 0 to below 1")
         if self.tied and self.emsize != self.nhid:

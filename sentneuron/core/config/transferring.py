@@ -6,7 +6,7 @@ from pathlib import Path
 from sentneuron.core.config.launching import LaunchConfig
 from sentneuron.core.config.model import Pooling
 from sentneuron.core.config.reading import ReadConfig
-from sentneuron.core.values import require_positive
+from sentneuron.core.values import require_file_name, require_positive, require_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +46,5 @@ class TransferConfig:
 
     def __post_init__(self) -> None:
         require_positive(neurons=self.neurons)
+        require_file_name(write_results=self.write_results)
+        require_seed(self.seed, bits=32)  # what scikit-learn takes

@@ -1,15 +1,17 @@
 """From what a user names to a shard folder: a folder as it is, a data set or a text file sharded once into a cache."""
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sentneuron.core.config import ShardConfig
 from sentneuron.core.data import manifest
+from sentneuron.core.data.compression import CountedInput
 from sentneuron.core.data.datasets import dataset_files, is_dataset
 from sentneuron.core.data.folders import Folder
 from sentneuron.core.data.inputs import expand_inputs
-from sentneuron.core.data.locations import file_name, is_remote
+from sentneuron.core.data.locations import file_name, is_remote, local_path
 from sentneuron.core.data.remote import look_up
 from sentneuron.core.data.sharding import write_shards
 from sentneuron.core.data.shards import ShardSet, open_shards
@@ -49,13 +51,15 @@ def open_corpus(
     """
     if data == "-":
         raise UsageError("train cannot read stdin", hint="run 'sentneuron shard - -o text.shards' first")
-    if Folder(data).exists(manifest.NAME, manifest.UNFINISHED):
+    if (is_remote(data) or os.path.isdir(local_path(data))) and Folder(data).exists(manifest.NAME, manifest.UNFINISHED):
         return open_shards(data)
     if is_dataset(data):
         files = dataset_files(data, splits=CORPUS_SPLITS, progress=progress)
         sources = [str(path) for path in files.values()]
     else:
         sources = expand_inputs([data])
+        for source in sources:
+            require_rereadable(source)
     folder = cache / f"{file_name(data).split('.')[0]}-{cache_key(sources, split, seed)}.shards"
     with file_lock(cache / "lock"):  # of several processes that want it one makes it
         if (folder / manifest.NAME).exists():
@@ -65,6 +69,18 @@ def open_corpus(
         options = ShardConfig(inputs=(data,), output=folder, shards=sum(split), split=split, seed=seed)
         write_shards(options, sources=sources, progress=progress)
         return open_shards(folder)
+
+
+def require_rereadable(source: str) -> None:
+    """Check that a source is no pipe or device, which would be empty the second time.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if not is_remote(source) and os.path.exists(source) and not os.path.isfile(source):
+        raise UsageError(
+            f"train cannot read {source}, which is no file", hint=f"run 'sentneuron shard {source} -o text.shards' first"
+        )
 
 
 def cache_key(sources: Sequence[str], split: tuple[int, ...], seed: int) -> str:
@@ -79,6 +95,6 @@ def cache_key(sources: Sequence[str], split: tuple[int, ...], seed: int) -> str:
             info = look_up(source)
             digest.update(f"{source} {info.size} {info.mtime_ns}".encode())
         else:
-            with open(source, "rb") as file:
+            with CountedInput(source, source) as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:12]

@@ -7,6 +7,7 @@ import pyarrow.fs as pf
 
 from sentneuron.core.data.locations import Location, is_remote, joined, local_path
 from sentneuron.core.data.remote import connect, explained
+from sentneuron.core.errors import DataError
 
 
 class Folder:
@@ -18,7 +19,10 @@ class Folder:
         Raises:
             UsageError: the URI cannot be understood.
             StorageError: its server cannot be reached.
+            DataError: the path is not UTF-8, which Arrow needs.
         """
+        if not str(name).isascii() and any("\ud800" <= character <= "\udfff" for character in str(name)):
+            raise DataError(f"{name}: this file name is not UTF-8", hint="rename it")
         self.is_remote = is_remote(str(name))
         self.name = str(Location.parse(str(name)) if self.is_remote else Path(local_path(str(name))))
         filesystem, path = connect(self.name) if self.is_remote else (pf.LocalFileSystem(), self.name)

@@ -7,6 +7,7 @@ cell value.
 """
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +82,7 @@ def parse_overwrite(overwrite: str, num_units: int, *, neuron: ShownNeuron | Non
     pins: dict[int, float] = {}
     for part in overwrite.split(","):
         unit, _, number = part.partition("=")
-        if not unit.strip().isdecimal():
+        if not re.fullmatch(r"\s*[0-9]{1,9}\s*", unit):
             raise UsageError(
                 f"--overwrite {overwrite}: {part!r} is not NEURON=VALUE", hint="give pairs, as in 2388=1,17=-0.5"
             )

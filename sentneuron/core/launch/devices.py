@@ -25,9 +25,9 @@ def parse_gpus(gpus: str) -> int | list[int] | None:
     """
     if gpus == "all":
         return None
-    if re.fullmatch(r"\d+", gpus) and int(gpus):
+    if re.fullmatch(r"[0-9]{1,4}", gpus) and int(gpus):
         return int(gpus)
-    if not re.fullmatch(r"\d+(,\d+)+", gpus):
+    if not re.fullmatch(r"[0-9]{1,4}(,[0-9]{1,4})+", gpus):
         raise UsageError(f"--gpus {gpus}", hint="give how many (8), all, or which ones (6,7)")
     numbers = [int(number) for number in gpus.split(",")]
     if len(set(numbers)) < len(numbers):

@@ -182,7 +182,7 @@ def _refuse(config: LaunchConfig, names: Sequence[str], without: str, hint: str)
 
 
 def _parse_nodes(nnodes: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)(?::(\d+))?", nnodes)
+    found = re.fullmatch(r"([0-9]{1,6})(?::([0-9]{1,6}))?", nnodes)
     least, most = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
     if not 1 <= least <= most:
         raise UsageError(f"--nnodes {nnodes}", hint="give a number of machines (2), or MIN:MAX (2:4)")
@@ -190,7 +190,7 @@ def _parse_nodes(nnodes: str) -> tuple[int, int]:
 
 
 def _with_port(endpoint: str) -> str:
-    found = re.fullmatch(r"([^:\s]+|\[[0-9a-fA-F:]+\])(?::(\d+))?", endpoint)
+    found = re.fullmatch(r"([^:\s]+|\[[0-9a-fA-F:]+\])(?::([0-9]{1,5}))?", endpoint)
     if found is None or not 0 < int(found[2] or DEFAULT_PORT) < 65536:
         raise UsageError(f"--rdzv-endpoint {endpoint}", hint="give HOST:PORT")
     return f"{found[1]}:{found[2] or DEFAULT_PORT}"

@@ -2,25 +2,30 @@
 docs/formats.md.
 
 A file describes itself: architecture, text rule, weights, classifier and training record. Loading runs nothing that is
-in the file.
+in the file: `envelope.py` reads it, and what it says is held against the architecture here.
 """
 
-import zipfile
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from sentneuron.core.atomic import atomic_path
-from sentneuron.core.config import ModelConfig
+from sentneuron.core.config import ModelConfig, Pooling
 from sentneuron.core.data.text import TextRule
-from sentneuron.core.errors import DataError, InputNotFoundError, SentneuronError
+from sentneuron.core.errors import DataError, SentneuronError
+from sentneuron.core.model.envelope import check_plain, read_plain
 from sentneuron.core.model.language_model import LanguageModel
 
 FORMAT = "sentneuron"
 VERSION = 1
 KINDS = ("language-model", "classifier")
+WEIGHTS = (torch.float32, torch.float16, torch.bfloat16)
+MAX_TOLD = 200
+"""Letters of what a file says about itself that an error repeats."""
 
 
 @dataclass(kw_only=True)
@@ -68,31 +73,26 @@ def load_model(path: Path, *, device: str | torch.device = "cpu") -> SavedModel:
     Raises:
         InputNotFoundError: there is no such file.
         DataError: it is damaged, of a newer version, or no model.
+        StorageError: it cannot be read.
     """
     contents = load_contents(path)
     if contents.get("kind") not in KINDS:
-        kind = contents.get("kind")
+        kind = _told(contents.get("kind"))
         raise DataError(f"{path} is a {kind} file, not a model", hint="give a model.pt or classifier.pt")
     try:
         config = ModelConfig.from_dict(contents["config"])
-        model = LanguageModel(config)
-        state = dict(contents["encoder"])
-        state.update({f"decoder.{name}": tensor for name, tensor in contents["decoder"].items()})
-        if config.tied:
-            state["decoder.weight"] = state["embedding.weight"]
-        model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+        weights = contents.pop("encoder") | {f"decoder.{name}": part for name, part in contents.pop("decoder").items()}
+        model = _build(config, weights)
         rule = TextRule.from_dict(contents["text"])
+        classifier, training = contents["classifier"], contents["training"]
+        if classifier is not None:
+            _check_classifier(classifier, num_units=config.nhid)
+        if not isinstance(training, dict):
+            raise TypeError("training is no record")
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, SentneuronError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path} is not a usable model: {reason}", hint="train or fetch it again") from error
-    if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
-        raise DataError(f"{path} holds weights that are not finite", hint="train or fetch it again")
+        raise DataError(f"{path} is not a usable model: {_told(error)}", hint="train or fetch it again") from error
     return SavedModel(
-        kind=contents["kind"],
-        model=model.to(device).eval(),
-        rule=rule,
-        classifier=contents["classifier"],
-        training=contents["training"],
+        kind=contents["kind"], model=model.to(device).eval(), rule=rule, classifier=classifier, training=training
     )
 
 
@@ -101,9 +101,15 @@ def save_contents(path: Path, contents: dict[str, Any]) -> None:
 
     Raises:
         OutputError, StorageError: it cannot be written.
+        DataError: `load_contents` would refuse it; what was there stays.
     """
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        torch.save(contents, file)
+    with atomic_path(path) as temporary:
+        with open(temporary, "wb") as file:
+            try:
+                torch.save(contents, file)
+            except RuntimeError as error:
+                raise _reason(error) from error
+        check_plain(temporary, name=str(path))
 
 
 def load_contents(path: Path) -> dict[str, Any]:
@@ -112,31 +118,101 @@ def load_contents(path: Path) -> dict[str, Any]:
     Raises:
         InputNotFoundError: there is no such file.
         DataError: it is damaged, of a newer version, or not ours.
+        StorageError: it cannot be read.
     """
-    if not path.exists():
-        raise InputNotFoundError(f"model {path} does not exist", hint="check the path")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, not a model file", hint="give a model.pt or classifier.pt")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise DataError(f"{path} is damaged in {damaged}", hint="train or fetch it again")
-        contents = torch.load(path, map_location="cpu", weights_only=True)
-    except DataError:
-        raise
-    except Exception as error:  # torch.load and zipfile raise half a dozen unrelated types on foreign bytes
-        raise DataError(f"{path} is not a model file of ours, or is damaged", hint="train or fetch it again") from error
+    contents = read_plain(path)
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise DataError(f"{path} is not a sentneuron model file", hint="give a model.pt or classifier.pt")
     if contents.get("version") != VERSION:
         raise DataError(
-            f"{path} has format version {contents.get('version')}, this program reads {VERSION}",
+            f"{path} has format version {_told(contents.get('version'))}, this program reads {VERSION}",
             hint="update sentneuron",
         )
     return contents
 
 
+class _ShapesOnly(TorchFunctionMode):
+    """Leaves out drawing an embedding, for which torch imports its compiler on "meta", which takes two seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return None if func is torch.nn.init.normal_ else func(*args, **(kwargs or {}))
+
+
+def _build(config: ModelConfig, weights: dict[str, Any]) -> LanguageModel:
+    """Return a model with these weights in fp32, which are taken out of the dict.
+
+    Raises:
+        ValueError: they are not those of the config; names the first.
+    """
+    with torch.device("meta"), _ShapesOnly():  # the config may claim any size; only the weights take memory
+        model = LanguageModel(config)
+    wanted = dict(model.named_parameters())  # a tied weight once
+    for name in sorted(wanted.keys() | weights.keys(), key=str):
+        if name not in wanted:
+            raise ValueError(f"{name} is no weight of such a model")
+        _require_tensor(weights.get(name), tuple(wanted[name].shape), name=name)
+    state = {name: weights.pop(name).float() for name in wanted}
+    if config.tied:
+        state["decoder.weight"] = state["embedding.weight"]
+    model.load_state_dict(state, assign=True)
+    if config.tied:
+        model.decoder.weight = model.embedding.weight
+    return model
+
+
+def _check_classifier(values: dict[str, Any], *, num_units: int) -> None:
+    """Check the shapes of both regressions and the numbers of the neurons.
+
+    Raises:
+        ValueError, KeyError, TypeError: one is not as docs/formats.md says.
+    """
+    classes, few = values["classes"], values["neurons"]
+    if not (isinstance(classes, list) and len(classes) > 1 and all(isinstance(name, str) for name in classes)):
+        raise ValueError("classes are not two names or more")
+    if values["pooling"] not in get_args(Pooling):
+        raise ValueError("pooling is unknown")
+    indices, scale = few["indices"], few["scale"]
+    if not indices or not all(type(index) is int and 0 <= index < num_units for index in indices):
+        raise ValueError(f"indices are not those of {num_units} units")
+    if len(scale) != len(indices) or not all(0 < size < math.inf for size in scale):
+        raise ValueError("scale is not one number above zero a neuron")
+    num_rows = 1 if len(classes) == 2 else len(classes)
+    for part, regression, width in (("all", values["all"], num_units), ("neurons", few, len(indices))):
+        _require_tensor(regression["weight"], (num_rows, width), name=f"{part}.weight")
+        _require_tensor(regression["bias"], (num_rows,), name=f"{part}.bias")
+        if not math.isfinite(regression["C"]):
+            raise ValueError(f"{part}.C is not finite")
+
+
+def _require_tensor(part: Any, shape: tuple[int, ...], *, name: str) -> None:
+    """Check a tensor of weights.
+
+    Raises:
+        ValueError: it is missing, or its shape, type or numbers cannot be used.
+    """
+    if not isinstance(part, torch.Tensor):
+        raise ValueError(f"{name} is missing")
+    if tuple(part.shape) != shape:
+        raise ValueError(f"{name} is {list(part.shape)}, not {list(shape)}")
+    if part.dtype not in WEIGHTS:
+        raise ValueError(f"{name} is of type {part.dtype}")
+    # Both are NaN where one number is; isfinite would take memory, and fifteen times as long.
+    if part.numel() and not all(map(math.isfinite, part.aminmax())):
+        raise ValueError(f"{name} holds numbers that are not finite")
+
+
+def _told(value: object) -> str:
+    """Return what a file says, or an error about it, fit for a line on a terminal."""
+    line = " ".join(str(value).split())[:MAX_TOLD]
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
+
+
 def _stored(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """A contiguous copy on the CPU that shares no storage with anything else."""
     return tensor.detach().to("cpu", dtype, copy=True).contiguous()
+
+
+def _reason(error: BaseException) -> BaseException:
+    """Return the system's error behind torch's: its writer, closing, complains about what is missing instead."""
+    cause = error.__cause__ or error.__context__
+    return error if cause is None or isinstance(error, OSError) else _reason(cause)

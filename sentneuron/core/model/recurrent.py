@@ -48,7 +48,9 @@ class RecurrentLayer(nn.Module):
         matrix = torch.empty(num_rows, num_columns).uniform_(-bound, bound)
         if self.weight_norm:
             self.register_parameter(f"{name}_v", nn.Parameter(matrix))
-            self.register_parameter(f"{name}_g", nn.Parameter(matrix.norm(dim=1)))
+            # A model to be loaded is built on "meta" first, where a norm is all shape and takes seconds of imports.
+            length = torch.empty(num_rows) if matrix.is_meta else matrix.norm(dim=1)
+            self.register_parameter(f"{name}_g", nn.Parameter(length))
         else:
             self.register_parameter(name, nn.Parameter(matrix))
 

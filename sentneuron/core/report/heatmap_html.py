@@ -1,6 +1,7 @@
 """A heatmap as one HTML file that needs no other: the text wraps at 74 columns, each run of one colour is a `span`.
 
-The text can be selected and copied as it is. Everything from the user is escaped.
+The text can be selected and copied as it is. Everything from the user is escaped, and the page's
+policy lets no script run and loads nothing.
 """
 
 from collections.abc import Sequence
@@ -41,6 +42,7 @@ def page(samples: Sequence[CharacterValues], scale: ColourScale) -> str:
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>neuron {scale.neuron}</title>
 <style>{STYLE}</style>

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from sentneuron.core.printable import BIDI_CONTROLS, REPLACEMENT
+
 COLUMNS = 74
 """Width of a heatmap."""
 
@@ -48,8 +50,8 @@ def glyph_of(character: str) -> tuple[str, int]:
     if character == "\t":
         return " ", 1
     category = unicodedata.category(character)
-    if category in _UNPRINTABLE:
-        return "\N{REPLACEMENT CHARACTER}", 1
+    if category in _UNPRINTABLE or character in BIDI_CONTROLS:
+        return REPLACEMENT, 1
     if category in _INVISIBLE:
         return ("" if category == "Cf" else character), 0
     return character, 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -1,7 +1,5 @@
 """Model files describe themselves, round-trip exactly, and are refused in one line when they cannot be used."""
 
-import zipfile
-
 import pytest
 import torch
 
@@ -62,8 +60,6 @@ def test_a_damaged_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="damaged"):
         load_model(path)
     flipped = bytearray(good)
-    with zipfile.ZipFile(tmp_path / "model.pt", "w"):
-        pass
     offset = good.index(b"PK\x01\x02") // 2
     flipped[offset] ^= 1
     path.write_bytes(bytes(flipped))
@@ -88,7 +84,7 @@ class Payload:
 def test_code_in_a_file_is_not_run(tmp_path, capsys):
     path = tmp_path / "model.pt"
     torch.save({"format": "sentneuron", "version": 1, "encoder": Payload()}, path)
-    with pytest.raises(DataError, match="not a model file"):
+    with pytest.raises(DataError, match=r"holds code \(__builtin__\.print\), not data"):
         load_model(path)
     assert capsys.readouterr().out == ""
 
