@@ -11,7 +11,11 @@ import io
 import json
 import os
 import sys
+import time
+from collections.abc import Callable
 
+FLUSH_SECONDS = 0.02
+"""What a flush of a run's files takes at least, so that there is time to kill it meanwhile."""
 BLOCK_BYTES = 50_000
 """So that a small input is many blocks and many parts, and no work too little for workers."""
 IMPORTED_AT_FIRST_NEED = {
@@ -28,6 +32,8 @@ def main() -> None:
     command = sys.argv[1]
     for name in IMPORTED_AT_FIRST_NEED[command]:
         importlib.import_module(name)
+    if command == "train":
+        os.fsync = slow(os.fsync)
     with contextlib.redirect_stdout(io.StringIO()):
         cli.main([command, "--help"])
     while line := sys.stdin.readline():
@@ -42,6 +48,16 @@ def main() -> None:
         print(pid, flush=True)
         sys.stdin.readline()
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+def slow(flush: Callable[[int], None]) -> Callable[[int], None]:
+    """Have a flush take its time."""
+
+    def waiting(descriptor: int) -> None:
+        time.sleep(FLUSH_SECONDS)
+        flush(descriptor)
+
+    return waiting
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 SENTNEURON_KILLS=200 pytest tests/reliability/test_kill_train.py -s   kills more often, and says where.
 """
 
+import math
 import os
 import random
+import shutil
 import signal
 import time
 from collections import Counter
@@ -15,11 +17,11 @@ import pytest
 from sentneuron.core.model.checkpoint import load_model
 from sentneuron.core.training.resume import load_run, resume_path
 
-KILLS = int(os.environ.get("SENTNEURON_KILLS", "12"))
+KILLS = int(os.environ.get("SENTNEURON_KILLS", "9"))
 KILLS_A_RUN = 3
 WORDS = (
-    "--nhid 16 --emsize 8 --dropout 0.1 --lr 0.1 --batch-size 4 --seq-length 16 --max-steps 120 --save-every 4 "
-    "--eval-every 40 --log-interval 3 --device cpu"
+    "--nhid 16 --emsize 8 --dropout 0.1 --lr 0.1 --batch-size 4 --seq-length 16 --max-steps 60 --save-every 4 "
+    "--eval-every 20 --log-interval 3 --device cpu"
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")]
@@ -65,11 +67,14 @@ def test_a_run_killed_at_any_point_ends_as_if_nothing_had_happened(forks, shards
         return [str(shards), "--save", str(folder / "model.pt"), *WORDS.split()]
 
     whole = tmp_path / "whole"
-    whole.mkdir()
-    started = time.monotonic()
-    runs.start(*words(whole))
-    assert runs.wait() == 0, runs.log.read_text()
-    seconds = time.monotonic() - started
+    seconds = math.inf
+    for _ in range(2):  # the first one is slower
+        shutil.rmtree(whole, ignore_errors=True)
+        whole.mkdir()
+        started = time.monotonic()
+        runs.start(*words(whole))
+        assert runs.wait() == 0, runs.log.read_text()
+        seconds = min(seconds, time.monotonic() - started)
 
     killed: Counter[str] = Counter()
     trial = 0
@@ -79,12 +84,12 @@ def test_a_run_killed_at_any_point_ends_as_if_nothing_had_happened(forks, shards
         for kill in range(KILLS_A_RUN):
             pid = runs.start(*words(folder))
             if (trial + kill) % 2:
-                wait_for_save(pid, folder, number=draw.randint(1, 12))
+                wait_for_save(pid, folder, number=draw.randint(1, 9))
             else:
-                time.sleep(draw.uniform(0.1, 0.7) * seconds)
+                time.sleep(draw.uniform(0.1, 0.6) * seconds)
             os.kill(pid, signal.SIGKILL)
             if runs.wait() == 0:
-                break  # it was faster
+                continue  # it was faster
             killed[f"writing {saving(folder)}" if saving(folder) else "between"] += 1
             assert_whole(folder / "model.pt")
         runs.start(*words(folder))
