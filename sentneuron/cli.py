@@ -20,6 +20,7 @@ from sentneuron.commands.train import train
 from sentneuron.commands.transfer import transfer
 from sentneuron.core.errors import InterruptedRunError, LostRankError, SentneuronError, StoppedError
 from sentneuron.core.launch import status
+from sentneuron.core.printable import printable
 
 OLD_NAMES = {"load-model": "model", "num-shards": "shards", "visualize": "heatmap"}
 """Options that had another name in the predecessor; its underscores are taken for hyphens before this is looked up."""
@@ -116,7 +117,7 @@ def fail(message: str, hint: str, code: int, told: dict[str, Any]) -> int:
     error, rank = sys.exception(), told.get("rank", 0)
     is_lost = isinstance(error, LostRankError)
     if told["debug"]:
-        traceback.print_exc()
+        sys.stderr.write(printable(traceback.format_exc()))
     if status.tell(os.environ, code, message=message, hint=hint, is_lost=is_lost):
         return code
     if rank and isinstance(error, StoppedError | InterruptedRunError):
@@ -132,7 +133,10 @@ def fail(message: str, hint: str, code: int, told: dict[str, Any]) -> int:
 
 def escape_unwritable(stream: TextIO) -> None:
     """Let a character that the terminal's encoding lacks be written as its escape, as Python does on stderr."""
-    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+    if not isinstance(stream, io.TextIOWrapper):
+        return
+    # In the C locale Python lets the bytes of file names pass, and refuses letters.
+    if stream.errors == "strict" or stream.encoding.lower() not in ("utf-8", "utf8"):
         stream.reconfigure(errors="backslashreplace")
 
 

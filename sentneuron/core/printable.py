@@ -11,16 +11,16 @@ BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u206
 """Source: Unicode Standard Annex 9, 2.1 to 2.6."""
 
 _INVISIBLE = "\u180e\u200b\u2028\u2029\u2060\u2061\u2062\u2063\u2064\ufeff"
-_REPLACED = {
-    code: REPLACEMENT
-    for code in (
+_REPLACED = dict.fromkeys(
+    (
         *(code for code in range(32) if chr(code) not in "\n\t"),
         *range(127, 160),
         *map(ord, _INVISIBLE),
         *map(ord, BIDI_CONTROLS),
         *range(0xD800, 0xE000),
-    )
-}
+    ),
+    REPLACEMENT,
+)
 
 
 def printable(text: str) -> str:

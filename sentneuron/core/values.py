@@ -42,6 +42,16 @@ def require_seed(seed: int, *, bits: int = 63) -> None:
         raise UsageError(f"--seed is {seed}", hint=f"give a number from 0 to 2^{bits} - 1")
 
 
+def require_split(split: tuple[int, ...]) -> None:
+    """Check that up to three proportions are none below zero, the first above it.
+
+    Raises:
+        UsageError: they are not.
+    """
+    if len(split) not in (1, 2, 3) or any(part < 0 for part in split) or split[0] <= 0:
+        raise UsageError(f"--split {','.join(map(str, split))}", hint="give up to three counts: 1000,1,1")
+
+
 def require_file_name(**paths: Path | None) -> None:
     """Check that every path given ends in a name, as `.`, `/` and the empty path do not.
 

@@ -10,6 +10,9 @@ import io
 import json
 import os
 import random
+import re
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -72,7 +75,9 @@ LINES = b"".join(
 )
 GOOD = b"".join(b'{"text": "good %d", "label": %d}\n' % (n, n % 2) for n in range(60))
 CSV = b"text,label\n" + b"".join(b"good %d,%d\n" % (n, n % 2) for n in range(60))
-LONG_CELLS = b"text,label,notes\n" + b"".join(b'good %d,%d,"%s"\n' % (n, n % 2, b"x" * 140_000 * (n == 7)) for n in range(60))
+LONG_CELLS = b"text,label,notes\n" + b"".join(
+    b'good %d,%d,"%s"\n' % (n, n % 2, b"x" * 140_000 * (n == 7)) for n in range(60)
+)
 GZIP = gzip.compress(LINES, mtime=0)
 MANY = [f"review {number}, long enough to be apart" for number in range(40)]
 PARQUET = table()
@@ -170,14 +175,20 @@ CASES = {
         "in.csv", b"text,label\n" + b"good,1\n" * 30, 0, "", {"transfer": (DATA, "all 30 labels are '1'")}
     ),
     "no label column": Case(
-        "in.csv", CSV.replace(b",", b" ").replace(b"text label", b"text"), 0, "", {"transfer": (DATA, "in.csv has no label column")}
+        "in.csv",
+        CSV.replace(b",", b" ").replace(b"text label", b"text"),
+        0,
+        "",
+        {"transfer": (DATA, "in.csv has no label column")},
     ),
     "Parquet truncated": Case("in.parquet", PARQUET[:-100], DATA, "in.parquet is no whole Parquet file"),
     "Parquet without footer": Case("in.parquet", PARQUET[:-8], DATA, "in.parquet is no whole Parquet file"),
     "Parquet with a flipped bit": Case(
         "in.parquet", PARQUET.replace(b"review 33", b"review 73"), DATA, "in.parquet: row group 0 cannot be read"
     ),
-    "Parquet without text": Case("in.parquet", table().replace(b"text", b"tixt"), DATA, "in.parquet has no text column"),
+    "Parquet without text": Case(
+        "in.parquet", table().replace(b"text", b"tixt"), DATA, "in.parquet has no text column"
+    ),
     "Parquet with numbers as text": Case(
         "in.parquet",
         table(text=list(range(40))),
@@ -186,12 +197,8 @@ CASES = {
         {"classify": READ, "transfer": (DATA, "no row has both a text and a label")},
     ),
     "Parquet with nulls": Case("in.parquet", table(text=[None, *(f"good {n}" for n in range(38)), ""]), 0, ""),
-    "Parquet with a dictionary": Case(
-        "in.parquet", table(text=pa.array(MANY).dictionary_encode()), 0, ""
-    ),
-    "Parquet with string views": Case(
-        "in.parquet", table(text=pa.array(MANY, pa.string_view())), 0, ""
-    ),
+    "Parquet with a dictionary": Case("in.parquet", table(text=pa.array(MANY).dictionary_encode()), 0, ""),
+    "Parquet with string views": Case("in.parquet", table(text=pa.array(MANY, pa.string_view())), 0, ""),
     "Parquet without rows": Case(
         "in.parquet",
         table(text=pa.array([], pa.string()), label=pa.array([], pa.int8())),
@@ -212,9 +219,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     probe = {"weight": torch.ones(1, 4), "bias": torch.zeros(1), "C": 1.0}
     few = {"indices": [3], "weight": torch.ones(1, 1), "bias": torch.zeros(1), "C": 1.0, "scale": [0.25]}
     classifier = {"classes": ["0", "1"], "pooling": "mean", "all": probe, "neurons": few}
-    save_model(
-        folder / "clf.pt", SavedModel(kind="classifier", model=model, rule=TextRule(), classifier=classifier)
-    )
+    save_model(folder / "clf.pt", SavedModel(kind="classifier", model=model, rule=TextRule(), classifier=classifier))
     return folder
 
 
@@ -241,17 +246,34 @@ def check(capsys: pytest.CaptureFixture[str], words: list[str], code: int, said:
         assert not list(Path().rglob("*.tmp"))
 
 
+def documented() -> str:
+    """The table of docs/reliability-inputs.md."""
+    commands = ("train", "transfer", "classify")
+    lines = ["| input | " + " | ".join(commands) + " |", "| --- " * 4 + "|"]
+    for name, case in CASES.items():
+        outcomes = (case.unlike.get(command, (case.code, case.said)) for command in commands)
+        cells = [f"{code}: {said}" if code else said or "read" for code, said in outcomes]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_documented_table_is_that_of_the_cases():
+    page = Path(__file__).parents[2] / "docs" / "reliability-inputs.md"
+    assert documented() in page.read_text("utf-8")
+
+
 def each_case() -> Iterator[Any]:
-    """Every case at every command; what a transfer or a training run makes of a good file costs a second each time."""
+    """Every case at every command; slow are transfers of what can be read, and `train`, which reads as `shard` does."""
     for name, case in CASES.items():
         for command in ("train", "transfer", "classify"):
             code, said = case.unlike.get(command, (case.code, case.said))
-            is_long = code == 0 and command != "classify" and not said
-            marks = [pytest.mark.slow] if is_long else []
+            is_long = code == 0 and command == "transfer" and name != "Latin-1"
+            is_double = command == "train" and name not in ("empty", "gzip truncated", "a line cut", "single class")
+            marks = [pytest.mark.slow] if is_long or is_double else []
             yield pytest.param(case, command, code, said, id=f"{name}-{command}", marks=marks)
 
 
-@pytest.mark.parametrize(("case", "command", "code", "said"), each_case())
+@pytest.mark.parametrize(("case", "command", "code", "said"), list(each_case()))
 def test_a_malformed_file_is_one_line_or_read(
     capsys: pytest.CaptureFixture[str], case: Case, command: str, code: int, said: str
 ):
@@ -309,3 +331,88 @@ def test_rows_without_text_stay_in_their_order_with_empty_results(capsys):
     check(capsys, [*commands("in.json")["classify"], "--format", "jsonl"], 0, "")
     rows = [json.loads(line) for line in Path("out.csv").read_text().splitlines()]
     assert [row["probability"] is None for row in rows] == [False, True, True, False]
+
+
+# Options, outputs and streams
+
+
+def give_stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))  # type: ignore[arg-type]
+
+
+STDIN = [
+    (b"", "stdin is empty"),
+    (random.Random(0).randbytes(999), "stdin is not text"),
+    (GZIP[:-9], "stdin: the gzip"),
+]
+
+
+@pytest.mark.parametrize("command", ["transfer", "classify"])
+@pytest.mark.parametrize(("content", "said"), STDIN, ids=["empty", "binary", "cut"])
+def test_stdin_that_cannot_be_used_is_one_line(capsys, monkeypatch, command, content, said):
+    give_stdin(monkeypatch, content)
+    check(capsys, commands("-")[command], DATA, said)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["classify", "in.csv", "--model", "clf.pt", "-o", "folder"], 73, "folder is a folder"),
+        (["classify", "in.csv", "--model", "clf.pt", "-o", "none/out.csv"], 73, "folder none does not exist"),
+        (["transfer", "lm.pt", "--data", "in.csv", "-o", "in.csv"], 73, "cannot make folder in.csv: File exists"),
+        (["generate", "--model", "clf.pt", "--gen-length", "0", "-n", "2", "--save", "folder"], 73, "is a folder"),
+        (["train", "in.csv", *TRAIN, "--save", "folder"], 73, "folder exists"),
+        (["train", "in.csv", *TRAIN, "--seq-length", "100000"], DATA, "bytes of text are less than one batch"),
+        (["train", "in.csv", *TRAIN, "--batch-size", "9" * 30], DATA, "bytes of text are less than one batch"),
+        (["generate", "--model", "in.csv"], DATA, "in.csv"),
+        (["generate", "--model", "folder"], DATA, "folder"),
+        (["generate", "--model", "none.pt"], NOT_FOUND, "none.pt does not exist"),
+        (["classify", "in.csv", "--model", "in.csv"], DATA, "in.csv"),
+        (["transfer", "in.csv", "--data", "in.csv"], DATA, "in.csv"),
+        (["transfer", "none.pt", "--data", "in.csv"], NOT_FOUND, "none.pt does not exist"),
+        (["classify", "in.csv", "--model", "lm.pt"], DATA, "sentneuron transfer"),
+        (["generate", "--model", "clf.pt", "--temperature", "inf"], USAGE, "--temperature is inf"),
+        (["generate", "--model", "clf.pt", "--heatmap", "--text", ""], USAGE, "no text to colour"),
+        (["generate", "--model", "clf.pt", "--overwrite", f"{'9' * 5000}=1"], USAGE, "is not NEURON=VALUE"),
+    ],
+)
+def test_an_output_a_model_or_a_number_that_cannot_be_used_is_one_line(capsys, words, code, said):
+    Path("in.csv").write_bytes(CSV)
+    Path("folder").mkdir()
+    assert main([*words, "--device", "cpu"]) == code
+    err = capsys.readouterr().err
+    (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert said in line
+    assert sorted(set(os.listdir()) - {".sentneuron"}) == ["clf.pt", "folder", "in.csv", "lm.pt"]
+    assert os.listdir("folder") == []
+
+
+@pytest.mark.parametrize("prompt", ["", " ", "né 中 👍", "\x00", "a" * 300])
+def test_any_prompt_is_continued_at_temperature_0(capsys, prompt):
+    words = ["generate", "--model", "clf.pt", "--temperature", "0", "--gen-length", "3", "--json", "--text", prompt]
+    assert main(words) == 0
+    (sample,) = json.loads(capsys.readouterr().out)["samples"]
+    assert sample["text"].startswith(prompt)
+    assert len(sample["values"]) == len(sample["text"]) > len(prompt)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shell", ["cat", "head -c 5"])
+def test_a_plain_locale_and_a_reader_that_goes_away_end_well(shell):
+    Path("in.csv").write_bytes(b"text\n" + "né\n".encode() * 20_000)
+    command = f"{sys.executable} -m sentneuron generate --model clf.pt --text 'né 中' --gen-length 0 | {shell}; "
+    command += f"echo ${{PIPESTATUS[0]}}; {sys.executable} -m sentneuron shard in.csv --json --quiet | {shell}; "
+    command += "echo ${PIPESTATUS[0]}"
+    plain = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        ["bash", "-c", command],
+        env=os.environ | plain,
+        capture_output=True,
+        encoding="latin-1",
+        timeout=120,
+        check=False,
+    )
+    assert re.findall("^[0-9]+$", done.stdout.replace("{", "\n"), re.MULTILINE) == ["0", "0"] or shell != "cat"
+    assert done.stdout.rstrip().endswith("0")
+    assert "Traceback" not in done.stderr
+    assert "error" not in done.stderr

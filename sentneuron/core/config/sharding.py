@@ -6,7 +6,7 @@ from typing import Literal
 
 from sentneuron.core.config.reading import ReadConfig
 from sentneuron.core.errors import UsageError
-from sentneuron.core.values import require_positive, require_seed
+from sentneuron.core.values import require_positive, require_seed, require_split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,6 @@ class ShardConfig:
         if self.shards > 100_000:
             raise UsageError(f"--shards is {self.shards:,}", hint="give at most 100,000")
         require_seed(self.seed)
-        if len(self.split) not in (1, 2, 3) or any(part < 0 for part in self.split) or self.split[0] <= 0:
-            raise UsageError(f"--split {','.join(map(str, self.split))}", hint="give up to three counts: 1000,1,1")
+        require_split(self.split)
         if not 0 <= self.max_bad <= 1:
             raise UsageError(f"--max-bad is {self.max_bad:.0%}", hint="give a share from 0% to 100%")

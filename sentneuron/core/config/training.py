@@ -8,7 +8,14 @@ from sentneuron.core.config.launching import LaunchConfig
 from sentneuron.core.config.model import Kernel, ModelConfig
 from sentneuron.core.config.sharding import ShardConfig
 from sentneuron.core.errors import UsageError
-from sentneuron.core.values import parse_interval, parse_loss_scale, require_file_name, require_positive, require_seed
+from sentneuron.core.values import (
+    parse_interval,
+    parse_loss_scale,
+    require_file_name,
+    require_positive,
+    require_seed,
+    require_split,
+)
 
 PersistState = Literal["shard", "document", "always"]
 TrainPrecision = Literal["fp32", "bf16", "fp16"]
@@ -97,6 +104,7 @@ class TrainConfig:
         require_positive(**{name: getattr(self, name) for name in (*positive, "log_interval", "eval_every", "keep")})
         require_file_name(save=self.save)
         require_seed(self.seed)
+        require_split(self.split)
         if self.recompute and self.model.model != "mLSTM":
             raise UsageError(f"--recompute with --model {self.model.model}", hint="only an mLSTM has it: leave it out")
         if self.warmup < 0:

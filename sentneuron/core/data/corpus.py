@@ -79,7 +79,8 @@ def require_rereadable(source: str) -> None:
     """
     if not is_remote(source) and os.path.exists(source) and not os.path.isfile(source):
         raise UsageError(
-            f"train cannot read {source}, which is no file", hint=f"run 'sentneuron shard {source} -o text.shards' first"
+            f"train cannot read {source}, which is no file",
+            hint=f"run 'sentneuron shard {source} -o text.shards' first",
         )
 
 

@@ -8,7 +8,9 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from sentneuron.core.data.folders import Folder
 from sentneuron.core.errors import DataError, InputNotFoundError
@@ -20,6 +22,30 @@ UNFINISHED = "manifest.unfinished.json"
 """The manifest of a folder at a URI whose files are not all there yet."""
 SPLITS = ("train", "valid", "test")
 SHARD_PATH = re.compile(r"(train|valid|test)/\d{5,}\.parquet")
+
+
+Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """What is read of a shard's entry."""
+
+    path: str
+    documents: Count
+    bytes: Count
+    file_bytes: Count
+    sha256: str
+    row_group_bytes: list[Count]
+    row_group_documents: list[Count]
+    row_group_checksums: list[str]
+
+
+class Content(msgspec.Struct, kw_only=True):
+    """What is read of a manifest."""
+
+    files: list[Entry]
+    settings: dict[str, Any]
+    text: dict[str, Any]
 
 
 def checksum(values: dict[str, Any]) -> str:
@@ -66,6 +92,7 @@ def parse_manifest(content: bytes, path: str) -> dict[str, Any]:
     """Return the values in a manifest's bytes; raises DataError as `read_manifest`."""
     try:
         values = json.loads(content)
+        is_whole = isinstance(values, dict) and values.get("checksum") == checksum(values)
     except (ValueError, RecursionError) as error:
         raise damaged(path, "it is not JSON") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
@@ -75,11 +102,29 @@ def parse_manifest(content: bytes, path: str) -> dict[str, Any]:
             f"{path} has version {values.get('version')}, this program reads {VERSION}",
             hint="update sentneuron, or run 'sentneuron shard' again",
         )
-    if values.get("checksum") != checksum(values):
+    if not is_whole:
         raise damaged(path, "its checksum does not match its content")
-    if not all(SHARD_PATH.fullmatch(file["path"]) for file in values["files"]):
-        raise damaged(path, "it names files outside of its folder")
+    check_content(values, path)
     return values
+
+
+def check_content(values: dict[str, Any], path: str) -> None:
+    """Check that what is read of a manifest is all there, and goes together.
+
+    Raises:
+        DataError: it is not; a manifest whose checksum is right was made so.
+    """
+    try:
+        content = msgspec.convert(values, Content)
+    except msgspec.ValidationError as error:
+        raise damaged(path, str(error)) from error
+    if not all(SHARD_PATH.fullmatch(entry.path) for entry in content.files):
+        raise damaged(path, "it names files outside of its folder")
+    for entry in content.files:
+        lengths = {len(entry.row_group_bytes), len(entry.row_group_documents), len(entry.row_group_checksums)}
+        sums = (sum(entry.row_group_bytes), sum(entry.row_group_documents))
+        if len(lengths) > 1 or sums != (entry.bytes, entry.documents):
+            raise damaged(path, f"its figures for {entry.path} do not add up")
 
 
 def damaged(path: str, reason: str) -> DataError:

@@ -102,7 +102,7 @@ class Shard:
             raise self._failure(f"row group {index} cannot be read", error) from error
         if column.type == pa.binary():
             text, starts = concatenated(column)
-            if row_group_checksum(text, starts) == self._checksums[index]:
+            if len(text) == self.row_group_bytes[index] and row_group_checksum(text, starts) == self._checksums[index]:
                 return text, starts
         raise DataError(
             f"shard {self.path}: row group {index} is damaged: its checksum is not the manifest's", hint=AGAIN

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sentneuron.core.atomic import atomic_open
 from sentneuron.core.generation.heatmap import NUM_STEPS, CharacterValues, ColourScale, colour
+from sentneuron.core.printable import printable
 from sentneuron.core.report.heatmap_layout import COLUMNS, Cell, cells, runs
 
 STYLE = f"""
@@ -64,8 +65,8 @@ def paragraph(sample: CharacterValues, scale: ColourScale) -> str:
 def legend(scale: ColourScale) -> str:
     """Return the bar of colours, its numbers and what they speak for."""
     stops = ", ".join(_css(number / NUM_STEPS - 1) for number in range(0, 2 * NUM_STEPS + 1, NUM_STEPS // 2))
-    red = escape(f"{scale.red_class} {scale.red}".strip())
-    green = escape(f"{scale.green} {scale.green_class}".strip())
+    red = escape(printable(f"{scale.red_class} {scale.red}".strip()))
+    green = escape(printable(f"{scale.green} {scale.green_class}".strip()))
     return (
         f'<div class="scale"><span class="neuron">neuron {scale.neuron}</span><span>{red}</span>'
         f'<span class="bar" style="background: linear-gradient(to right, {stops})"></span><span>{green}</span></div>'

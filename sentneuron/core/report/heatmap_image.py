@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sentneuron.core.atomic import atomic_path
 from sentneuron.core.generation.heatmap import NUM_STEPS, CharacterValues, ColourScale, colour
+from sentneuron.core.printable import printable
 from sentneuron.core.report.heatmap_layout import COLUMNS, Cell, runs, width, wrap
 
 MAX_LINES = 400
@@ -102,7 +103,8 @@ def draw_legend(canvas: ImageDraw.ImageDraw, scale: ColourScale, size: tuple[int
 
 
 def shorten(name: str) -> str:
-    """Cut a class's name to what the legend has room for."""
+    """Return a class's name on one line, cut to what the legend has room for."""
+    name = " ".join(printable(name).split())
     return name if len(name) <= 16 else name[:15] + "…"
 
 

@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -63,7 +63,7 @@ class CsvWriter:
     def __init__(self, file: IO[str], columns: Sequence[str]) -> None:
         self._file = file
         self._columns = list(columns)
-        self._csv = csv.writer(file, lineterminator="\n")
+        self._csv = csv_writer(file)
         self._csv.writerow(self._columns)
 
     def write(self, rows: Sequence[Fields]) -> None:
@@ -71,6 +71,26 @@ class CsvWriter:
         check_columns(rows, self._columns)
         self._csv.writerows([_cell(row.get(column)) for column in self._columns] for row in rows)
         self._file.flush()
+
+
+class _UnixLines:
+    """Takes lines that end in CR LF and writes them with LF alone."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        """Write one line."""
+        return self._file.write(line.removesuffix("\r\n") + "\n")
+
+
+def csv_writer(file: IO[str]) -> Any:
+    """Return a `csv.writer` of lines that end in LF.
+
+    The csv module quotes of the two line breaks only those that end its own lines, and a text with a carriage return
+    alone would fall apart where it is read.
+    """
+    return csv.writer(_UnixLines(file), lineterminator="\r\n")
 
 
 class JsonlWriter:

@@ -1,6 +1,5 @@
 """What a transfer says about itself: results.json and predictions.csv."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from sentneuron.core.atomic import atomic_open
 from sentneuron.core.data.labelled import LabelledTexts
 from sentneuron.core.transfer.metrics import Scores
+from sentneuron.core.transfer.outputs import csv_writer
 from sentneuron.core.transfer.probe import Probe
 
 PARTS = ("train", "valid", "test")
@@ -62,7 +62,7 @@ def write_predictions(
         OutputError, StorageError: as `atomic_open`.
     """
     with atomic_open(path, newline="", errors="backslashreplace") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(["split", "row", "label", "prediction", *probability_columns(data.classes), "neuron", "text"])
         for part, examples in data.parts.items():
             probabilities = probe.probabilities(features[part])

@@ -26,7 +26,7 @@ def lines(text: str, columns: int = 10) -> list[str]:
         ("abcdefghi中", ["abcdefghi", "中"]),
         ("cafe\u0301", ["cafe\u0301"]),
         ("a\x1b[31mb", ["a\ufffd[31mb"]),
-        ("left\u202eright", ["leftright"]),
+        ("left\u202eright", ["left\ufffdright"]),
         ("\u0301x", ["x"]),
     ],
 )

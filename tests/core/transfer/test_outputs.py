@@ -12,7 +12,21 @@ from sentneuron.core.errors import DataError
 from sentneuron.core.transfer.outputs import NpyWriter, open_rows
 
 ADDED = {"prediction": pa.string(), "probability": pa.float32()}
-HOSTILE = ["", " a ", 'say "hi", ok', "two\nlines", "\r\n", "=1+1", "[/b]", "a\x00b\x1b[31m", "é 😀", "NA", "007"]
+HOSTILE = [
+    "",
+    " a ",
+    'say "hi", ok',
+    "two\nlines",
+    "\r\n",
+    "a\rb",
+    "\r",
+    "=1+1",
+    "[/b]",
+    "a\x00b\x1b[31m",
+    "é 😀",
+    "NA",
+    "007",
+]
 
 
 def written(output_format, rows, *, columns=("text",), schema=None, lists=1):
