@@ -49,11 +49,13 @@ def _stand_ins(built_once: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     def stop(*arguments: Any, **options: Any) -> typing.NoReturn:
         raise typer.Exit(0)
 
-    monkeypatch.setattr("sentneuron.core.data.sharding.write_shards", stop)
     monkeypatch.setattr("sentneuron.core.training.loop.train", stop)
     monkeypatch.setattr("sentneuron.core.transfer.transfer.transfer", stop)
     monkeypatch.setattr("sentneuron.core.transfer.classify.classify", stop)
+    # After the engines: a module that is first imported now would keep the stand-in.
+    monkeypatch.setattr("sentneuron.core.generation.generate.generate", stop)
     monkeypatch.setattr("sentneuron.core.model.checkpoint.load_model", stop)
+    monkeypatch.setattr("sentneuron.core.data.sharding.write_shards", stop)
 
 
 def options_of(command: str) -> list[Any]:

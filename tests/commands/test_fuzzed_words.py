@@ -85,12 +85,14 @@ def _nothing_works(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("here"))
         patch.setattr(SentneuronError, "exit_code", 3)
-        patch.setattr("sentneuron.core.data.sharding.write_shards", refuse)
         patch.setattr("sentneuron.core.training.loop.train", refuse)
         patch.setattr("sentneuron.core.transfer.transfer.transfer", refuse)
         patch.setattr("sentneuron.core.transfer.classify.classify", refuse)
-        patch.setattr("sentneuron.core.model.checkpoint.load_model", refuse)
         patch.setattr("sentneuron.core.launch.launcher.launch", refuse)
+        # After the engines: a module that is first imported now would keep the stand-in.
+        patch.setattr("sentneuron.core.generation.generate.generate", refuse)
+        patch.setattr("sentneuron.core.model.checkpoint.load_model", refuse)
+        patch.setattr("sentneuron.core.data.sharding.write_shards", refuse)
         with open("in.csv", "w") as file:
             file.write("text,label\na,1\n")
         with open("in.toml", "w") as file:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 GRACE = 3.0
 """Seconds between the first failure and the end of those that have not ended by themselves."""
 POLL = 0.1
+START_SECONDS = 30.0
+"""What a process may be silent for beyond the time that ranks wait for one another: importing torch is not heard."""
 RENDEZVOUS_SLACK = 40.0
 """Seconds beyond twice the plan's timeout until a rendezvous that torch itself does not end is given up."""
 
@@ -43,7 +45,10 @@ def launch(plan: LaunchPlan, words: Sequence[str], *, verbose: bool = False) -> 
     """
     with StopRequest() as stop, TemporaryDirectory(prefix="sentneuron-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        agent, watch = _Agent(plan, words, folder, verbose=verbose), _Watch(folder)
+        agent, watch = (
+            _Agent(plan, words, folder, verbose=verbose),
+            _Watch(folder, patience=plan.timeout + START_SECONDS),
+        )
         inherited = _inherited(plan, folder, verbose=verbose)
         os.environ.update(inherited)
         agent.start()
@@ -104,11 +109,13 @@ class _Agent(threading.Thread):
 class _Watch:
     """Sees to it that signals arrive, and that no process outlives a failure for long."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, patience: float) -> None:
+        """Watch the processes that tell of themselves in a folder; one that is silent for `patience` seconds hangs."""
         self.found: dict[int, status.Status] = {}
         """Processes that have told of themselves, by process id."""
         self.killed: set[int] = set()
         self._folder = folder
+        self._patience = patience
         self._told: set[int] = set()
         self._failed_at: float | None = None
         self._attempt = 0
@@ -134,12 +141,19 @@ class _Watch:
             if time.monotonic() - self._failed_at > GRACE:
                 self.kill()
 
+        for pid in running:
+            if status.silence(self._folder, now[pid]) > self._patience:
+                self._kill(pid)
+
     def kill(self) -> None:
         """Kill all processes that still run."""
         for pid in self.found:
             if _is_running(pid):
-                os.kill(pid, signal.SIGKILL)
-                self.killed.add(pid)
+                self._kill(pid)
+
+    def _kill(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        self.killed.add(pid)
 
 
 def _is_running(pid: int) -> bool:

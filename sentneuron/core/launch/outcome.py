@@ -73,13 +73,15 @@ def judge(
         return _as_told(stops[0])
     if received is not None:
         return stopped(received)
-    if lost:
-        hung = [state for state in states if state.code is None and state.pid in killed]
-        if not hung:
-            return _as_told(lost[0])
+    hung = [state for state in states if state.code is None and state.pid in killed]
+    if hung:
         names = ", ".join(str(state.rank) for state in hung)
-        message = f"rank {names} on {hung[0].host} hung and was killed; {lost[0].message}"
+        message = "; ".join(
+            [f"rank {names} on {hung[0].host} hung and was killed", *(state.message for state in lost[:1])]
+        )
         return Outcome(code=LOST, message=message, hint="run again to go on")
+    if lost:
+        return _as_told(lost[0])
     if failure is not None:
         return failure
     if silent:

@@ -1,4 +1,4 @@
-"""What each process of this machine tells the launcher: its process id at once, and in the end its code and its error.
+"""What each process of this machine tells the launcher: its process id at once, signs of life, its code and its error.
 
 One small file a process and attempt, in a folder that the launcher makes and names in the environment. A process that
 finds none was started by something else, and nothing here does anything. Imports nothing heavy.
@@ -10,8 +10,10 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -23,6 +25,8 @@ LAUNCHER = "SENTNEURON_RANKS_LAUNCHER"
 FINAL = (2, 65, 66, 73, 75, 130)
 """Exit codes that starting again cannot mend."""
 PR_SET_PDEATHSIG = 1
+BEAT = 1.0
+"""Seconds between two signs of life of a process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,8 @@ def begin(environ: Mapping[str, str]) -> int | None:
     if ends:
         first = min(ends, key=lambda earlier: earlier.seconds)
         status = replace(status, code=first.code, message=first.message, hint=first.hint, seconds=first.seconds)
-    _write(folder, status)
+    path = _write(folder, status)
+    threading.Thread(target=_beat, args=(path,), daemon=True, name="beat").start()
     return status.code
 
 
@@ -88,9 +93,28 @@ def read_all(folder: Path) -> list[Status]:
     return [Status(**json.loads(path.read_text("utf-8"))) for path in sorted(folder.glob("*.json"))]
 
 
-def _write(folder: Path, status: Status) -> None:
-    with atomic_open(folder / f"{status.attempt}-{status.local_rank}.json") as file:
+def silence(folder: Path, status: Status) -> float:
+    """Return for how many seconds a process has given no sign of life: stopped, or stuck in the system."""
+    return time.time() - _path(folder, status).stat().st_mtime
+
+
+def _beat(path: Path) -> None:
+    """Give a sign of life again and again, in a thread of its own, until the launcher and its folder are gone."""
+    with suppress(FileNotFoundError):
+        while True:
+            os.utime(path)
+            time.sleep(BEAT)
+
+
+def _path(folder: Path, status: Status) -> Path:
+    return folder / f"{status.attempt}-{status.local_rank}.json"
+
+
+def _write(folder: Path, status: Status) -> Path:
+    path = _path(folder, status)
+    with atomic_open(path) as file:
         json.dump(asdict(status), file)
+    return path
 
 
 def _die_with(launcher: int) -> None:

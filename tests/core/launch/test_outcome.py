@@ -43,6 +43,7 @@ SAVED = state(0, 75, seconds=2.0)
         ([state(0), state(1)], {100: -10, 101: -15}, {"received": signal.SIGUSR1}, 75, "by SIGUSR1 with nothing"),
         ([state(0), state(1)], {100: -2, 101: -15}, {"received": signal.SIGINT}, 130, "interrupted"),
         ([LOST, state(1)], {100: 74, 101: -9}, {"killed": {101}}, 74, "rank 1 on h hung and was killed; told by 0"),
+        ([state(0)], {100: -9}, {"killed": {100}}, 74, "rank 0 on h hung and was killed"),
         ([LOST], {100: 74}, {"failure": Outcome(code=74, message="agent")}, 74, "told by 0"),
         ([], {}, {"failure": Outcome(code=74, message="agent")}, 74, "agent"),
         ([], {100: 1}, {}, 74, "ended with exit code 1 before it said a word"),
