@@ -15,6 +15,7 @@ from sentneuron.core.launch import launcher, status
 from sentneuron.core.launch.plan import LaunchPlan
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_takes_connections_and_says_nothing_is_given_up(monkeypatch):
     for name in (status.FOLDER, status.LAUNCHER, "TORCH_CPP_LOG_LEVEL"):
         monkeypatch.setenv(name, "")  # set by the launcher, whose process ends where it gives up
@@ -45,6 +46,7 @@ def rank(tmp_path):
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_process_is_killed_when_it_gives_no_sign_of_life_and_not_before(rank, tmp_path):
     watch = launcher._Watch(tmp_path, patience=3 * status.BEAT)
     seen = time.monotonic()

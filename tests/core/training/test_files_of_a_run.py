@@ -67,6 +67,7 @@ def test_earlier_resume_files_are_kept_as_asked_for(config, tmp_path):
     assert all((whole.model[name] == resumed.model[name]).all() for name in whole.model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("eval_every", [3, None])
 def test_a_run_that_dies_while_it_writes_its_first_model_goes_on(
     config, tmp_path, monkeypatch, assert_same_run, eval_every

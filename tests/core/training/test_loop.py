@@ -110,6 +110,7 @@ def test_every_cell_trains(config, cell, precision):
     assert last < first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
 def test_half_precision_learns_what_fp32_learns_in_a_file_of_half_the_size(config, tmp_path, precision, dtype):
     exact = loop.train(replace(config, save=tmp_path / "exact.pt"))

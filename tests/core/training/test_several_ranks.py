@@ -12,6 +12,8 @@ from sentneuron.core.training import loop
 from sentneuron.core.training.journal import read_lines
 from sentneuron.core.training.resume import load_run, resume_path
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(config):

@@ -90,6 +90,7 @@ REVIEWS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 def test_the_shipped_model_gives_a_text_the_same_features_in_any_company(pooling, precision):
