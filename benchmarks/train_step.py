@@ -230,6 +230,7 @@ def main() -> None:
             points = [values]
     except PairError as error:
         sys.exit(f"error: {error}; not timing it")
+    name += "_compile" if args.compile else ""
     values["torch_compile"] = f"{args.compile} unrolled steps" if args.compile else "not run; see --compile"
     for point in points:
         print_table(point)

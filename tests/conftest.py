@@ -186,3 +186,47 @@ def bucket(_s3_server, monkeypatch) -> Bucket:
     }.items():
         monkeypatch.setenv(name, value)
     return Bucket(endpoint, log)
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory) -> Path:
+    """A small corpus with three splits; the text has something to learn."""
+    from sentneuron.core.config import ShardConfig
+    from sentneuron.core.data.sharding import write_shards
+
+    folder = tmp_path_factory.mktemp("corpus")
+    texts = [f"review {number}: the film was {'very ' * (number % 4)}good, I say" for number in range(400)]
+    (folder / "reviews.txt").write_text("\n".join(texts))
+    config = ShardConfig(
+        inputs=(str(folder / "reviews.txt"),), output=folder / "reviews.shards", shards=40, split=(38, 1, 1)
+    )
+    write_shards(config)
+    return folder / "reviews.shards"
+
+
+@pytest.fixture
+def assert_same_run():
+    """Hold a run's model, its log without the clocks and its resume file against another run's, to the bit."""
+    import torch
+
+    from sentneuron.core.model.checkpoint import load_model
+    from sentneuron.core.training.journal import log_path, read_lines
+    from sentneuron.core.training.resume import load_run, resume_path
+
+    def without_clock(save: Path) -> list[dict]:
+        return [
+            {name: value for name, value in line.items() if name not in ("seconds", "bytes_per_second")}
+            for line in read_lines(log_path(save))
+        ]
+
+    def compare(expected: Path, save: Path) -> None:
+        weights = load_model(save).model.state_dict()
+        for name, tensor in load_model(expected).model.state_dict().items():
+            assert torch.equal(tensor, weights[name]), name
+        assert without_clock(save) == without_clock(expected)
+        run, whole = load_run(resume_path(save)), load_run(resume_path(expected))
+        for name, tensor in whole.model.items():
+            assert torch.equal(tensor, run.model[name]), name
+        assert run.optimizer["num_updates"] == whole.optimizer["num_updates"]
+
+    return compare

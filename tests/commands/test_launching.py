@@ -6,7 +6,6 @@ import shlex
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,20 +17,7 @@ from sentneuron.core.launch.outcome import Outcome
 from sentneuron.core.launch.ranks import Ranks
 from sentneuron.core.model.checkpoint import load_model
 from sentneuron.core.training import loop
-from sentneuron.core.training.report import TrainReport
 
-REPORT = TrainReport(
-    save=Path("model.pt"),
-    steps=30,
-    epochs=0.5,
-    bytes=7680,
-    tail_bytes=12,
-    bits_per_byte=2.25,
-    valid_bits_per_byte=2.5,
-    test_bits_per_byte=None,
-    seconds=60.0,
-    was_finished=False,
-)
 TINY = "--nhid 8 --emsize 4 --batch-size 2 --seq-length 16 --max-steps 3 --resume never --device cpu"
 
 
@@ -49,7 +35,7 @@ def launched(monkeypatch):
 
 
 @pytest.fixture
-def rank(monkeypatch):
+def rank(monkeypatch, train_report):
     """Make this process one of two; the engine and the exchange are replaced."""
 
     def become(number, **environ):
@@ -65,7 +51,7 @@ def rank(monkeypatch):
 
         def train(config, *, ranks, device, progress, announce):
             announce("a line")
-            return REPORT
+            return train_report
 
         monkeypatch.setattr(Ranks, "join", join)
         monkeypatch.setattr(loop, "train", train)

@@ -8,24 +8,10 @@ import pytest
 from sentneuron.cli import main
 from sentneuron.core.config import LaunchConfig, ModelConfig, TrainConfig
 from sentneuron.core.training import loop
-from sentneuron.core.training.report import TrainReport
-
-REPORT = TrainReport(
-    save=Path("model.pt"),
-    steps=30,
-    epochs=0.5,
-    bytes=7680,
-    tail_bytes=12,
-    bits_per_byte=2.25,
-    valid_bits_per_byte=2.5,
-    test_bits_per_byte=None,
-    seconds=60.0,
-    was_finished=False,
-)
 
 
 @pytest.fixture
-def engine(monkeypatch):
+def engine(monkeypatch, train_report):
     """Replace the engine; holds the configurations that it was given."""
     configs = []
 
@@ -35,7 +21,7 @@ def engine(monkeypatch):
         configs.append(config)
         progress(64, 128, "2.250 bits/byte")
         announce("data: reviews.shards")
-        return REPORT
+        return train_report
 
     monkeypatch.setattr(loop, "train", train)
     return configs

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from sentneuron.core.launch import status
 from sentneuron.core.launch.outcome import Outcome, judge, rendezvous_failed, stopped
 from sentneuron.core.launch.plan import LaunchPlan
-from sentneuron.core.training.signals import StopRequest
+from sentneuron.core.signals import StopRequest
 
 if TYPE_CHECKING:
     from torch.distributed.launcher.api import LaunchConfig

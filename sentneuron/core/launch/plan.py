@@ -144,7 +144,7 @@ def _with_torchrun(config: LaunchConfig, environ: Mapping[str, str]) -> LaunchCo
         return config
     if config.rdzv_endpoint is None and "PET_MASTER_ADDR" in environ:
         config = replace(config, rdzv_endpoint=f"{environ['PET_MASTER_ADDR']}:{environ.get('PET_MASTER_PORT', 29500)}")
-    if config.node_rank is None and environ.get("PET_NODE_RANK", "").isdigit():
+    if config.node_rank is None and environ.get("PET_NODE_RANK", "").isdecimal():
         config = replace(config, node_rank=int(environ["PET_NODE_RANK"]))
     return config
 

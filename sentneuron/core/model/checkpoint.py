@@ -19,6 +19,7 @@ from sentneuron.core.data.text import TextRule
 from sentneuron.core.errors import DataError, SentneuronError
 from sentneuron.core.model.envelope import check_plain, read_plain
 from sentneuron.core.model.language_model import LanguageModel
+from sentneuron.core.printable import printable
 
 FORMAT = "sentneuron"
 VERSION = 1
@@ -203,8 +204,7 @@ def _require_tensor(part: Any, shape: tuple[int, ...], *, name: str) -> None:
 
 def _told(value: object) -> str:
     """Return what a file says, or an error about it, fit for a line on a terminal."""
-    line = " ".join(str(value).split())[:MAX_TOLD]
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
+    return printable(" ".join(str(value).split())[:MAX_TOLD])
 
 
 def _stored(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

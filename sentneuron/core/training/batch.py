@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sentneuron.core.data.stream import rank_streams
 from sentneuron.core.errors import UsageError
 
 
@@ -39,6 +40,7 @@ def share_batch(num_streams: int, *, rank: int, num_ranks: int, batch_size: int)
             f"{num_ranks} processes cannot share the run's global batch of {num_streams} streams equally",
             hint=f"use a number of GPUs that divides {num_streams}",
         )
-    count = num_streams // num_ranks
+    streams = rank_streams(num_streams, rank=rank, num_ranks=num_ranks)
+    count = len(streams)
     num_passes = next(number for number in range(-(-count // batch_size), count + 1) if count % number == 0)
-    return Batch(num_streams, range(rank * count, (rank + 1) * count), count // num_passes)
+    return Batch(num_streams, streams, count // num_passes)

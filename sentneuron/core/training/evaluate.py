@@ -7,7 +7,7 @@ import torch
 
 from sentneuron.core.config import TrainConfig
 from sentneuron.core.data.shards import Shard
-from sentneuron.core.data.stream import EpochStream
+from sentneuron.core.data.stream import EpochStream, rank_streams
 from sentneuron.core.launch.ranks import Ranks
 from sentneuron.core.model.language_model import LanguageModel
 
@@ -29,7 +29,7 @@ def bits_per_byte(model: LanguageModel, shards: Sequence[Shard], *, config: Trai
     num_bytes = sum(shard.num_bytes for shard in shards)
     num_streams = max(1, min(config.batch_size, num_bytes // MIN_STREAM_BYTES))
     seq_length = max(1, min(config.seq_length, (num_bytes - 1) // num_streams))
-    mine = range(ranks.rank * num_streams // ranks.size, (ranks.rank + 1) * num_streams // ranks.size)
+    mine = rank_streams(num_streams, rank=ranks.rank, num_ranks=ranks.size)
     stream = EpochStream(
         shards, num_streams=num_streams, seq_length=seq_length, persist_state=config.persist_state, streams=mine
     )

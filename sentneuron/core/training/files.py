@@ -1,5 +1,6 @@
 """The files of a run: the model, the resume files, and the room that they need. Rank 0 alone has them."""
 
+import glob
 import os
 import platform
 import shutil
@@ -73,7 +74,7 @@ class RunFiles:
             kept = self.resume.with_name(f"{self.save.stem}.resume-{run.step:09}.pt")
             kept.unlink(missing_ok=True)
             os.link(self.resume, kept)  # costs no room until the next save
-            for old in sorted(self.resume.parent.glob(f"{self.save.stem}.resume-*.pt"))[: -self._keep]:
+            for old in sorted(self.resume.parent.glob(f"{glob.escape(self.save.stem)}.resume-*.pt"))[: -self._keep]:
                 old.unlink()
             sync_folder(self.resume.parent)
         except OSError as error:
@@ -102,14 +103,12 @@ class RunFiles:
         """Return the model file's content."""
         return load_model(self.save)
 
-    def add_figure(self, name: str, value: float, *, dtype: torch.dtype) -> None:
-        """Note a figure in the model file, whose weights stay as they are, in `dtype`.
+    def rewrite_model(self, saved: SavedModel, *, dtype: torch.dtype) -> None:
+        """Write what `read_model` returned, whose weights were in `dtype`, with another record.
 
         Raises:
             OutputError, StorageError: it cannot be written; the one before stands.
         """
-        saved = self.read_model()
-        saved.training[name] = value
         save_model(self.save, saved, dtype=dtype)
 
     def _warn_of_little_room(self, checkpoint_bytes: int) -> None:

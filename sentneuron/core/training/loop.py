@@ -20,6 +20,7 @@ from sentneuron.core.errors import DataError, InterruptedRunError, StoppedError
 from sentneuron.core.kernels.choice import require_kernel
 from sentneuron.core.launch.ranks import Ranks
 from sentneuron.core.model.device import pick_device
+from sentneuron.core.signals import StopRequest
 from sentneuron.core.training.batch import share_batch
 from sentneuron.core.training.evaluate import bits_per_byte
 from sentneuron.core.training.files import RunFiles
@@ -30,7 +31,6 @@ from sentneuron.core.training.parts import Parts, open_parts
 from sentneuron.core.training.report import Progress, TrainReport, ignore_progress
 from sentneuron.core.training.resume import GLOBAL_BATCH, agree_on_run, resume_path
 from sentneuron.core.training.schedule import Schedule, make_schedule
-from sentneuron.core.training.signals import StopRequest
 from sentneuron.core.values import parse_interval
 
 MAX_SKIPPED = 50
@@ -270,8 +270,9 @@ class _Trainer:
         if run.is_finished and self.parts.test and told is None:
             self.learner.optimizer.end_with(dict(best.model.named_parameters()) if best else {})
             told = self._measure(self.parts.test)
-            if self.files is not None:
-                self.files.add_figure(name, told, dtype=DTYPES[self.config.precision])
+            if self.files is not None and best is not None:
+                best.training[name] = told
+                self.files.rewrite_model(best, dtype=DTYPES[self.config.precision])
         return TrainReport(
             save=self.config.save,
             steps=run.step,

@@ -14,8 +14,6 @@ from sentneuron.core.transfer.metrics import Scores
 from sentneuron.core.transfer.outputs import csv_writer
 from sentneuron.core.transfer.probe import Probe
 
-PARTS = ("train", "valid", "test")
-
 
 def describe_probe(probe: Probe, neurons: Sequence[int]) -> dict[str, Any]:
     """Return a probe's C, its non-zero weights and which neurons (named by `neurons`) they stand on, heaviest first."""

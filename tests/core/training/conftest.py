@@ -6,26 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-import torch
 
-from sentneuron.core.config import ModelConfig, ShardConfig, TrainConfig
-from sentneuron.core.data.sharding import write_shards
-from sentneuron.core.model.checkpoint import load_model
-from sentneuron.core.training.journal import read_lines
-from sentneuron.core.training.resume import load_run, resume_path
-
-
-@pytest.fixture(scope="session")
-def shards(tmp_path_factory) -> Path:
-    """A small corpus with three splits; the text has something to learn."""
-    folder = tmp_path_factory.mktemp("corpus")
-    texts = [f"review {number}: the film was {'very ' * (number % 4)}good, I say" for number in range(400)]
-    (folder / "reviews.txt").write_text("\n".join(texts))
-    config = ShardConfig(
-        inputs=(str(folder / "reviews.txt"),), output=folder / "reviews.shards", shards=40, split=(38, 1, 1)
-    )
-    write_shards(config)
-    return folder / "reviews.shards"
+from sentneuron.core.config import ModelConfig, TrainConfig
 
 
 @pytest.fixture
@@ -41,28 +23,6 @@ def config(shards, tmp_path) -> TrainConfig:
         log_interval=4,
         save=tmp_path / "model.pt",
     )
-
-
-@pytest.fixture
-def assert_same_run():
-    """Hold weights, logs without their clocks and resume files of two runs against each other, to the bit."""
-
-    def without_clock(path: Path) -> list[dict]:
-        return [
-            {name: value for name, value in line.items() if name not in ("seconds", "bytes_per_second")}
-            for line in read_lines(path)
-        ]
-
-    def compare(first: Path, second: Path) -> None:
-        weights = load_model(second).model.state_dict()
-        for name, tensor in load_model(first).model.state_dict().items():
-            assert torch.equal(tensor, weights[name]), name
-        assert without_clock(first.with_suffix(".log.jsonl")) == without_clock(second.with_suffix(".log.jsonl"))
-        one, two = load_run(resume_path(first)), load_run(resume_path(second))
-        for name, tensor in one.model.items():
-            assert torch.equal(tensor, two.model[name]), name
-
-    return compare
 
 
 @pytest.fixture

@@ -89,3 +89,11 @@ def test_a_run_that_dies_while_it_writes_its_first_model_goes_on(
             loop.train(config)
     loop.train(config)
     assert_same_run(whole.save, config.save)
+
+
+def test_a_name_like_a_glob_keeps_as_many_resume_files_as_another(config, tmp_path):
+    loop.train(replace(config, keep=2, save=tmp_path / "a[1].pt"))
+    assert sorted(path.name for path in tmp_path.glob("*resume-*")) == [
+        "a[1].resume-000000028.pt",
+        "a[1].resume-000000030.pt",
+    ]
