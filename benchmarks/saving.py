@@ -45,7 +45,7 @@ def measure(nhid: int, folder: Path, *, data: Path, num_streams: int, rounds: in
     files = RunFiles(config, parts, announce=lambda line: None)
 
     def save() -> None:
-        files.write_model(model, run, num_bytes=0, bits=None)
+        files.write_model(model, run, num_bytes=0)
         files.write_run(run)
 
     save()

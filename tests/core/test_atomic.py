@@ -3,37 +3,81 @@
 import errno
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from sentneuron.core.atomic import atomic_open, atomic_path, remove_leftovers
 from sentneuron.core.errors import OutputError, StorageError
 
+TORN = b"what is left of a file that was not flushed"
+
+
+class Disk:
+    """What a power cut would leave of a file: a flush of it keeps its content, one of the folder its names.
+
+    Names that were not flushed may be there all the same, so that there may be two answers. `fault` leaves out the
+    flushes of "file" or "folder".
+    """
+
+    def __init__(self, path: Path, *, fault: str | None = None) -> None:
+        self.path = path
+        self.fault = fault
+        self.kept = {file.stat().st_ino: file.read_bytes() for file in path.parent.iterdir()}
+        self.names = self.current_names()
+        self.moments: list[set[bytes]] = []
+        """What may be left, after each step."""
+        self._fsync, self._replace = os.fsync, os.replace
+
+    def current_names(self) -> dict[str, int]:
+        return {file.name: file.stat().st_ino for file in self.path.parent.iterdir()}
+
+    def fsync(self, descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        kind = "folder" if stat.S_ISDIR(status.st_mode) else "file"
+        if kind != self.fault and kind == "folder":
+            self.names = self.current_names()
+        elif kind != self.fault:
+            self.kept[status.st_ino] = os.pread(descriptor, status.st_size, 0)
+        self._fsync(descriptor)
+        self.look()
+
+    def replace(self, source: Path, target: Path) -> None:
+        self._replace(source, target)
+        self.look()
+
+    def look(self) -> None:
+        inodes = {names.get(self.path.name, 0) for names in (self.names, self.current_names())}
+        self.moments.append({self.kept.get(inode, TORN) for inode in inodes})
+
 
 @pytest.fixture
-def calls(monkeypatch):
-    """What is asked of the system, in order: flushes of files and folders, and renames."""
-    seen: list[str] = []
-    fsync, replace = os.fsync, os.replace
+def cut(monkeypatch, tmp_path):
+    """Replace a file; returns what a power cut would have left after each step, and at the end."""
 
-    def flush(descriptor):
-        mode = os.fstat(descriptor)
-        seen.append("flush folder" if stat.S_ISDIR(mode.st_mode) else f"flush file of {mode.st_size} bytes")
-        fsync(descriptor)
+    def replace_file(fault: str | None = None) -> list[set[bytes]]:
+        path = tmp_path / "x.txt"
+        path.write_bytes(b"before")
+        disk = Disk(path, fault=fault)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", disk.fsync)
+            patch.setattr(os, "replace", disk.replace)
+            with atomic_open(path) as file:
+                file.write("after")
+        return disk.moments
 
-    def rename(source, target):
-        seen.append("rename")
-        replace(source, target)
-
-    monkeypatch.setattr(os, "fsync", flush)
-    monkeypatch.setattr(os, "replace", rename)
-    return seen
+    return replace_file
 
 
-def test_the_whole_file_is_flushed_before_it_gets_its_name_and_the_name_after(calls, tmp_path):
-    with atomic_open(tmp_path / "x.txt") as file:
-        file.write("content")
-    assert calls == ["flush file of 7 bytes", "rename", "flush folder"]
+def test_a_power_cut_at_any_moment_leaves_the_file_before_or_after(cut):
+    moments = cut()
+    assert set().union(*moments) == {b"before", b"after"}
+    assert moments[-1] == {b"after"}
+
+
+def test_a_flush_that_is_left_out_would_be_found(cut):
+    assert TORN in set().union(*cut("file"))
+    assert cut("folder")[-1] == {b"before", b"after"}
 
 
 def test_an_error_leaves_the_previous_file_and_nothing_else(tmp_path):

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from sentneuron.core.atomic import atomic_path
 from sentneuron.core.config import ModelConfig, Pooling
 from sentneuron.core.data.text import TextRule
+from sentneuron.core.early_flush import EarlyFlushing
 from sentneuron.core.errors import DataError, SentneuronError
 from sentneuron.core.model.envelope import check_plain, read_plain
 from sentneuron.core.model.language_model import LanguageModel
@@ -105,9 +106,9 @@ def save_contents(path: Path, contents: dict[str, Any]) -> None:
         DataError: `load_contents` would refuse it; what was there stays.
     """
     with atomic_path(path) as temporary:
-        with open(temporary, "wb") as file:
+        with open(temporary, "wb") as file, EarlyFlushing(file) as flushing:
             try:
-                torch.save(contents, file)
+                torch.save(contents, flushing)
             except RuntimeError as error:
                 raise _reason(error) from error
         check_plain(temporary, name=str(path))

@@ -80,8 +80,8 @@ class RunFiles:
         except OSError as error:
             raise storage_error(error, self.resume) from error
 
-    def write_model(self, model: LanguageModel, run: RunState, *, num_bytes: int, bits: float | None) -> None:
-        """Write the model file, with a record of what it was trained on: `num_bytes`, at the end of which `bits`.
+    def write_model(self, model: LanguageModel, run: RunState, *, num_bytes: int) -> None:
+        """Write the model file, with a record of the training so far, on `num_bytes`.
 
         Raises:
             OutputError, StorageError: it cannot be written; the one before stands.
@@ -89,7 +89,7 @@ class RunFiles:
         training = {
             "steps": run.step,
             "bytes": num_bytes,
-            "bits_per_byte": bits,
+            "bits_per_byte": run.bits_per_byte,
             "valid_bits_per_byte": run.best_valid,
             "seconds": run.seconds,
             **self._parts.fingerprints,

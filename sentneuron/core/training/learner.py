@@ -16,6 +16,7 @@ from sentneuron.core.training.batch import Batch
 from sentneuron.core.training.captured import window_of
 from sentneuron.core.training.optimizer import Optimizer, Outcome
 from sentneuron.core.training.randomness import seed_generators
+from sentneuron.core.training.resume import RunState
 from sentneuron.core.training.schedule import Schedule
 
 
@@ -121,6 +122,18 @@ class Learner:
         """
         return self.ranks.sum_(self._losses.clone()).item() / self.ranks.size
 
+    def restore(self, run: RunState) -> None:
+        """Go on from where a run stands; rank 0 has its tensors, the others follow with `optimizer.broadcast`.
+
+        Raises:
+            KeyError, ValueError: on rank 0, they are those of another run.
+            LostRankError: another rank is gone.
+        """
+        if self.ranks.is_first:
+            self.optimizer.load(run.model, run.optimizer)
+        self.take_hidden(run.hidden)
+        self.start_losses(run.interval_loss)
+
     def start_losses(self, value: float = 0.0) -> None:
         """Go on from a sum."""
         self._losses.fill_(value * self.ranks.size if self.ranks.is_first else 0.0)
@@ -142,9 +155,13 @@ class Learner:
 
         Raises:
             LostRankError: another rank is gone.
+            ValueError: on rank 0, it is not of this model and these streams.
         """
         whole = self.model.initial_state(self.batch.num_streams)
         if self.ranks.is_first:
+            found, wanted = ([[list(part.shape) for part in layer] for layer in state] for state in (hidden, whole))
+            if found != wanted:
+                raise ValueError(f"hidden is {found}, not {wanted}")
             whole = [tuple(part.to(self.device) for part in layer) for layer in hidden]
         mine = slice(self.batch.streams.start, self.batch.streams.stop)
         share = [tuple(self.ranks.broadcast_(part)[mine] for part in layer) for layer in whole]

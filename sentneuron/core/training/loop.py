@@ -29,7 +29,7 @@ from sentneuron.core.training.learner import Learner, Notes, introduction
 from sentneuron.core.training.optimizer import DTYPES, Outcome
 from sentneuron.core.training.parts import Parts, open_parts
 from sentneuron.core.training.report import Progress, TrainReport, ignore_progress
-from sentneuron.core.training.resume import GLOBAL_BATCH, agree_on_run, resume_path
+from sentneuron.core.training.resume import GLOBAL_BATCH, agree_on_run, resume_path, resumed_path, unusable
 from sentneuron.core.training.schedule import Schedule, make_schedule
 from sentneuron.core.values import parse_interval
 
@@ -96,15 +96,13 @@ class _Trainer:
         self.stream = self.learner.stream
         self.schedule: Schedule = make_schedule(config, steps_per_epoch=self.stream.num_steps, num_streams=num_streams)
         if self.is_resumed:
-            run = self.run_state
-            if ranks.is_first:
-                self.learner.optimizer.load(run.model, run.optimizer)
-            self.learner.take_hidden(run.hidden)
-            self.learner.start_losses(run.interval_loss)
+            try:
+                self.learner.restore(self.run_state)
+            except (KeyError, ValueError) as error:
+                raise unusable(resumed_path(config), str(error)) from error
         self.learner.optimizer.broadcast()
         self.seconds_before = self.run_state.seconds
         self.started = time.monotonic()
-        self.bits: float | None = None
         self.has_saved = self.is_resumed
 
     def run(self) -> TrainReport:
@@ -205,7 +203,7 @@ class _Trainer:
         """Write a log line, and return the figures as text."""
         run, optimizer, ranks = self.run_state, self.learner.optimizer, self.ranks
         summed = self.learner.summed_loss()
-        self.bits = summed / run.interval_steps / math.log(2) if run.interval_steps else None
+        run.bits_per_byte = summed / run.interval_steps / math.log(2) if run.interval_steps else None
         self.learner.start_losses()
         run.interval_steps = 0
         if journal is not None:
@@ -213,14 +211,14 @@ class _Trainer:
                 step=run.step,
                 epoch=run.step / self.stream.num_steps,
                 bytes=run.step * self.batch_bytes,
-                bits_per_byte=self.bits,
+                bits_per_byte=run.bits_per_byte,
                 learning_rate=self.schedule.learning_rate(max(0, optimizer.num_updates - 1)),
                 grad_norm=run.grad_norm,
                 loss_scale=optimizer.loss_scale.value,
                 bytes_per_second=rate,
                 seconds=run.seconds,
             )
-        shown = "-" if self.bits is None else f"{self.bits:.3f}"
+        shown = "-" if run.bits_per_byte is None else f"{run.bits_per_byte:.3f}"
         note = f"{shown} bits/byte, grad norm {run.grad_norm:.2f}"
         if optimizer.loss_scale.is_dynamic:
             note += f", loss scale {optimizer.loss_scale.value:,.0f}"
@@ -260,7 +258,7 @@ class _Trainer:
     def _write_model(self) -> None:
         run = self.run_state
         if self.files is not None:
-            self.files.write_model(self.learner.model, run, num_bytes=run.step * self.batch_bytes, bits=self.bits)
+            self.files.write_model(self.learner.model, run, num_bytes=run.step * self.batch_bytes)
 
     def _report(self, *, was_finished: bool) -> TrainReport:
         """Measure the best model on the test shards, note the figure in its file, and sum up."""
@@ -279,7 +277,7 @@ class _Trainer:
             epochs=run.step / self.stream.num_steps,
             bytes=run.step * self.batch_bytes,
             tail_bytes=self.stream.tail_bytes,
-            bits_per_byte=self.bits,
+            bits_per_byte=run.bits_per_byte,
             valid_bits_per_byte=run.best_valid,
             test_bits_per_byte=told,
             seconds=run.seconds,
@@ -292,5 +290,4 @@ class _Trainer:
     def _introduce(self) -> None:
         self.announce(introduction(self.learner, num_steps=self.schedule.num_steps))
         if self.is_resumed:
-            source = resume_path(self.config.save) if self.config.resume == "auto" else self.config.resume
-            self.announce(f"going on from step {self.run_state.step:,} of {source}")
+            self.announce(f"going on from step {self.run_state.step:,} of {resumed_path(self.config)}")

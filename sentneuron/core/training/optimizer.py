@@ -117,8 +117,12 @@ class Optimizer:
         """Take weights by name, and what `state_dict` returned.
 
         Raises:
-            KeyError, RuntimeError: they are another model's.
+            KeyError, ValueError: they are another model's, or another optimizer's.
         """
+        for name, part in self.weights().items():
+            if weights[name].shape != part.shape:
+                raise ValueError(f"{name} is {list(weights[name].shape)}, not {list(part.shape)}")
+        self._check(state)
         with torch.no_grad():
             for name, part in self.weights().items():
                 part.copy_(weights[name])
@@ -130,6 +134,22 @@ class Optimizer:
         self._arithmetic.load_state_dict({"state": moments, "param_groups": groups})
         self._round()
         self.begin()
+
+    def _check(self, state: dict[str, Any]) -> None:
+        """Check that a state is one that this optimizer could have returned.
+
+        Raises:
+            KeyError, ValueError: it is not.
+        """
+        for name, kind in {"num_updates": int, "loss_scale": float, "good_steps": int, "moments": dict}.items():
+            if type(state[name]) is not kind:
+                raise ValueError(f"{name} is {type(state[name]).__name__}")
+        sizes = {}
+        if isinstance(self._arithmetic, torch.optim.Adam) and state["num_updates"]:
+            sizes = {"step": torch.Size(), "exp_avg": self._masters.shape, "exp_avg_sq": self._masters.shape}
+        found = {name: getattr(part, "shape", None) for name, part in state["moments"].items()}
+        if found != sizes:
+            raise ValueError(f"moments are {found}, not {sizes}")
 
     @torch.no_grad()
     def end_with(self, weights: dict[str, Tensor]) -> None:

@@ -7,7 +7,8 @@ length.
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -70,6 +71,8 @@ class RunState:
     """Sum of the steps' losses since the last log line, in nats; the mean over ranks."""
     interval_steps: int = 0
     """Steps in that sum."""
+    bits_per_byte: float | None = None
+    """The last log line's; a model file tells it."""
     grad_norm: float = 0.0
     """The last step's."""
     num_skipped: int = 0
@@ -95,6 +98,11 @@ def resume_path(save: Path) -> Path:
     return save.with_suffix(".resume.pt")
 
 
+def resumed_path(config: TrainConfig) -> Path:
+    """Return the resume file that a run goes on with, where there is one."""
+    return resume_path(config.save) if config.resume == "auto" else Path(config.resume)
+
+
 def save_run(path: Path, run: RunState) -> None:
     """Write a resume file atomically.
 
@@ -114,9 +122,35 @@ def load_run(path: Path) -> RunState:
     """
     contents = load_contents(path)
     try:
-        return RunState(**contents["state"])
+        run = RunState(**contents["state"])
     except (KeyError, TypeError) as error:
-        raise DataError(f"{path} is no resume file", hint="start over with --resume never") from error
+        raise unusable(path, "it is no resume file") from error
+    wrong = [name for name, kind in get_type_hints(RunState).items() if not _is_a(getattr(run, name), kind)]
+    if wrong:
+        raise unusable(path, f"its {wrong[0]} is not what a run has")
+    num_streams = run.identity.get(GLOBAL_BATCH)
+    if run.step < 0 or type(num_streams) is not int or num_streams < 1:
+        raise unusable(path, f"step {run.step} of {num_streams} streams")
+    return run
+
+
+def unusable(path: Path, reason: str) -> DataError:
+    """Return the error for a resume file that is sound, but cannot be gone on with."""
+    return DataError(f"{path} cannot be gone on with: {reason}", hint="start over with --resume never")
+
+
+def _is_a(value: object, kind: Any) -> bool:
+    """Tell whether a value is of a type as `RunState` writes it; lengths of tuples are not looked at."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(_is_a(value, part) for part in parts)
+    if origin is dict and isinstance(value, dict):
+        return all(_is_a(key, parts[0]) and _is_a(item, parts[1]) for key, item in value.items())
+    if origin in (list, tuple) and isinstance(value, origin):
+        return all(_is_a(item, parts[0]) for item in value)
+    if kind in (int, float):  # a bool is an int to Python
+        return type(value) is kind
+    return kind is Any or (origin is None and isinstance(value, kind))
 
 
 def find_run(config: TrainConfig, identity: dict[str, Any]) -> RunState | None:
@@ -128,7 +162,7 @@ def find_run(config: TrainConfig, identity: dict[str, Any]) -> RunState | None:
     """
     if config.resume == "never":
         return None
-    path = resume_path(config.save) if config.resume == "auto" else Path(config.resume)
+    path = resumed_path(config)
     if config.resume == "auto" and not path.exists():
         if config.save.exists():
             raise OutputError(

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sentneuron.core.errors import InterruptedRunError, OutputError, StoppedError
+from sentneuron.core.errors import DataError, InterruptedRunError, OutputError, StoppedError
 from sentneuron.core.model.checkpoint import load_model
 from sentneuron.core.training import loop
-from sentneuron.core.training.resume import RunState, load_run, resume_path
+from sentneuron.core.training.resume import RunState, load_run, resume_path, save_run
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_killed_run_goes_on_from_its_last_save_across_an_epoch(config, tmp_pat
     assert_same_run(whole.save, config.save)
 
 
-def test_everything_in_the_run_state_is_restored(config, stop_after):
+def test_everything_in_the_run_state_is_in_the_file(config, stop_after):
     """A new field of RunState has to be added here, with a check."""
     with pytest.raises(StoppedError):
         loop.train(config, progress=stop_after(10, signal.SIGTERM))
@@ -65,6 +65,7 @@ def test_everything_in_the_run_state_is_restored(config, stop_after):
         and "exp_avg_sq" in run.optimizer["moments"],
         "interval_loss": run.interval_loss > 0,
         "interval_steps": run.interval_steps == 2,
+        "bits_per_byte": run.bits_per_byte is not None and 0 < run.bits_per_byte < 9,
         "grad_norm": run.grad_norm > 0,
         "num_skipped": run.num_skipped == 0,
         "best_valid": run.best_valid is not None,
@@ -73,6 +74,40 @@ def test_everything_in_the_run_state_is_restored(config, stop_after):
     }
     assert set(checked) == set(RunState.__dataclass_fields__)
     assert [name for name, holds in checked.items() if not holds] == []
+
+
+def changed(run: RunState, **changes: object) -> RunState:
+    for name, value in changes.items():
+        setattr(run, name, value)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda run: changed(run, identity=[1]), "its identity is not"),
+        (lambda run: changed(run, identity={"lr": 0.1}), "of None streams"),
+        (lambda run: changed(run, step="4"), "its step is not"),
+        (lambda run: changed(run, step=True), "its step is not"),
+        (lambda run: changed(run, step=-1), "step -1 of 4 streams"),
+        (lambda run: changed(run, best_valid="low"), "its best_valid is not"),
+        (lambda run: changed(run, hidden=[1, 2]), "its hidden is not"),
+        (lambda run: changed(run, hidden=[(torch.zeros(3, 16),) * 2]), r"hidden is \[\[\[3, 16\], \[3, 16\]\]\], not"),
+        (lambda run: changed(run, model={}), "embedding.weight"),
+        (lambda run: changed(run, model=run.model | {"decoder.bias": torch.zeros(3)}), r"decoder.bias is \[3\], not"),
+        (lambda run: changed(run, optimizer={}), "num_updates"),
+        (lambda run: changed(run, optimizer=run.optimizer | {"loss_scale": "1"}), "loss_scale is str"),
+        (lambda run: changed(run, optimizer=run.optimizer | {"moments": {}}), r"moments are \{\}, not"),
+        (lambda run: changed(run, optimizer=run.optimizer | {"moments": {"step": 1}}), "moments are"),
+    ],
+)
+def test_a_sound_file_that_holds_no_such_run_is_refused(config, stop_after, change, said):
+    """Checksums hold: somebody, or a fault of ours, wrote it so."""
+    with pytest.raises(StoppedError):
+        loop.train(config, progress=stop_after(2, signal.SIGTERM))
+    save_run(resume_path(config.save), change(load_run(resume_path(config.save))))
+    with pytest.raises(DataError, match=rf"model\.resume\.pt cannot be gone on with: .*{said}"):
+        loop.train(config)
 
 
 def test_a_finished_run_says_so_and_changes_nothing(config):
