@@ -1,9 +1,10 @@
-"""Every `sentneuron` command in README.md and docs/ runs, in the order in which it is written.
+"""Every `sentneuron` command in README.md and docs/ runs, in the order in which it is written, and so does Python.
 
 Those of docs/cluster.md need more machines than a test has: there every line is read by what would run it.
 """
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CLUSTER = ROOT / "docs/cluster.md"
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 
 
 def lines_of(page: Path) -> list[str]:
@@ -37,6 +39,21 @@ def test_every_command_of_a_page_runs(page, world, monkeypatch, capsys):
         words = shlex.split(line, comments=True)
         assert words[0] == "sentneuron", f"{page.name}: {line}"
         assert main(words[1:]) == 0, f"{page.name}: {line}\n{capsys.readouterr().err}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if PYTHON.search(page.read_text("utf-8"))], ids=lambda page: page.name
+)
+def test_every_python_block_of_a_page_prints_what_stands_below_it(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    blocks = PYTHON.findall(page.read_text(encoding="utf-8"))
+    mark = "-" * 20
+    script = tmp_path / "page.py"
+    script.write_text("".join(f"{code}\nprint({mark!r})\n" for code, _ in blocks), encoding="utf-8")
+    runpy.run_path(str(script))
+    assert capsys.readouterr().out.split(f"{mark}\n") == [*(output for _, output in blocks), ""]
 
 
 @pytest.mark.parametrize("line", lines_of(CLUSTER))

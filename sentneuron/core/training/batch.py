@@ -41,6 +41,6 @@ def share_batch(num_streams: int, *, rank: int, num_ranks: int, batch_size: int)
             hint=f"use a number of GPUs that divides {num_streams}",
         )
     streams = rank_streams(num_streams, rank=rank, num_ranks=num_ranks)
-    count = len(streams)
+    count = num_streams // num_ranks  # len(streams) would overflow before the error that is due
     num_passes = next(number for number in range(-(-count // batch_size), count + 1) if count % number == 0)
     return Batch(num_streams, streams, count // num_passes)
