@@ -89,11 +89,13 @@ def prints(tree):
 
 
 def undocumented(tree):
-    """Public functions, classes and methods without a docstring; a method named by its base class needs none."""
+    """Public functions, classes and methods without a docstring; a method named by its base class needs none, and an
+    overload has the implementation's."""
     for owner in [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
         is_base = isinstance(owner, ast.Module) or not owner.bases
         for node in owner.body:
             is_definition = isinstance(node, ast.FunctionDef | ast.ClassDef)
+            is_definition &= "overload" not in map(ast.unparse, getattr(node, "decorator_list", []))
             if is_definition and is_base and not node.name.startswith("_") and not ast.get_docstring(node):
                 yield node.lineno
 
@@ -225,6 +227,7 @@ def test_a_rule_finds_what_it_forbids(rule, code):
         (unsafe_names, "import torch as t\nt.load(path, weights_only=True)\nyaml.safe_load(text)\npickle.dumps(a)"),
         (heavy_imports, "def f():\n    import torch"),
         (heavy_imports, "if TYPE_CHECKING:\n    import torch"),
+        (undocumented, "@overload\ndef f(a: int) -> int: ...\ndef f(a):\n    'F.'"),
         (undocumented, "def _f(): ...\nclass A(Base):\n    '''A.'''\n    def f(self): ..."),
     ],
 )
