@@ -27,8 +27,9 @@ from sentneuron.core.generation.heatmap import CharacterValues, ColourScale
 from sentneuron.core.model.checkpoint import SavedModel, save_model
 from sentneuron.core.model.language_model import LanguageModel
 from sentneuron.core.printable import BIDI_CONTROLS, printable
+from sentneuron.core.report.figure import escaped
 from sentneuron.core.report.heatmap_image import draw_heatmap
-from sentneuron.core.report.plots import escaped, plot_neuron
+from sentneuron.core.report.plots import plot_neuron
 
 CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -63,12 +64,16 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("models") / "clf.pt"
     torch.manual_seed(1)
     model = LanguageModel(ModelConfig(nhid=4, emsize=2)).eval()
-    few = {"indices": [3], "weight": torch.ones(1, 1), "bias": torch.zeros(1), "C": 1.0, "scale": [0.25]}
+    few = {"indices": [3], "weight": torch.ones(1, 1), "bias": torch.zeros(1), "C": 1.0}
     values: dict[str, Any] = {
         "classes": ["\x1b[31m$a_b$", "<b>\u202egood</b>"],
+        "multi_label": False,
         "pooling": "mean",
+        "all_layers": False,
         "all": {"weight": torch.ones(1, 4), "bias": torch.zeros(1), "C": 1.0},
         "neurons": few,
+        "sentiment_neuron": 3,
+        "scale": torch.full((4,), 0.25),
     }
     save_model(path, SavedModel(kind="classifier", model=model, rule=TextRule(), classifier=values))
     return str(path)
@@ -147,7 +152,8 @@ def test_tables_and_messages_of_a_transfer_are_steered_by_nothing_and_its_files_
     check_shown(out + err)
     written = list(csv.DictReader(io.StringIO(Path("out/predictions.csv").read_bytes().decode(), newline="")))
     assert sorted(row["text"] for row in written) == sorted(texts)
-    assert {path.suffix for path in Path("out").iterdir()} == {".pt", ".json", ".csv", ".png", ".npz"}
+    assert {path.suffix for path in Path("out").iterdir()} == {".pt", ".json", ".csv", ".png", ".npz", ".html"}
+    assert NOT_SHOWN.search(Path("out/report.html").read_text("utf-8")) is None
 
     assert main(["classify", "in\u202e\x1b[31m.csv", "--model", "out/classifier.pt", "-o", "c.csv"]) == 0
     out, err = capfd.readouterr()
@@ -218,10 +224,10 @@ def test_dollars_and_backslashes_are_drawn_and_not_set_as_mathematics(tmp_path):
 
 @pytest.mark.filterwarnings("error")
 def test_classes_of_any_names_can_be_drawn():
-    truth = np.arange(len(HOSTILE))
-    plot_neuron(Path("n.png"), np.zeros(len(truth)), truth, list(HOSTILE.values()), 0, pooling="last")
+    own_class = np.eye(len(HOSTILE), dtype=bool)
+    plot_neuron(Path("n.png"), np.zeros(len(HOSTILE)), own_class, list(HOSTILE.values()), 0, pooling="last")
     with Image.open("n.png") as image:
-        assert image.size == (1200, 600)
+        assert image.width == 1200
 
 
 # The page

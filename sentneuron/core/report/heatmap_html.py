@@ -1,7 +1,7 @@
 """A heatmap as one HTML file that needs no other: the text wraps at 74 columns, each run of one colour is a `span`.
 
-The text can be selected and copied as it is. Everything from the user is escaped, and the page's
-policy lets no script run and loads nothing.
+The text can be selected and copied as it is, but for characters that cannot be seen. Everything from the user is
+escaped, and the page's policy lets no script run and loads nothing.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,9 @@ body {{ margin: 2.5rem auto; padding: 0 1rem; width: fit-content; max-width: 100
 .text {{ width: {COLUMNS}ch; max-width: 100%; margin: 0 0 1.75rem; white-space: pre-wrap; overflow-wrap: anywhere; }}
 .text span {{ padding: .2em 0; color: #18181b; }}
 .scale {{ display: flex; align-items: center; gap: .75em; padding-top: 1em; border-top: 1px solid #8884;
-  font-size: .8em; opacity: .75; }}
-.scale .bar {{ width: 16em; height: 1em; border-radius: .2em; }}
+  font-size: .8em; }}
+.scale span {{ opacity: .75; }}
+.scale .bar {{ width: 16em; height: 1em; border-radius: .2em; opacity: 1; }}
 .scale .neuron {{ margin-right: auto; }}
 """
 

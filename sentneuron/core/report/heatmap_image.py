@@ -1,8 +1,8 @@
 """A heatmap as a PNG: monospace, 74 columns, each character on its colour, and the scale below.
 
 Drawn with Pillow, to the pixel, at twice the size it is meant to be seen at. The font is the one that Matplotlib
-brings along; what it lacks (Chinese, most emoji) is shown as its empty box. Nothing in the text has a meaning here,
-`$` included.
+brings along; what it lacks (Chinese, most emoji) is shown as its empty box, one for a joined emoji. Nothing in the text
+has a meaning here, `$` included.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sentneuron.core.atomic import atomic_path
 from sentneuron.core.generation.heatmap import NUM_STEPS, CharacterValues, ColourScale, colour
 from sentneuron.core.printable import printable
-from sentneuron.core.report.heatmap_layout import COLUMNS, Cell, runs, width, wrap
+from sentneuron.core.report.heatmap_layout import COLUMNS, Cell, is_sequence, runs, width, wrap
 
 MAX_LINES = 400
 """Lines drawn; a longer text ends with a line that says how many are left out."""
@@ -74,8 +74,9 @@ def draw_line(canvas: ImageDraw.ImageDraw, line: Line, top: int) -> None:
     left = MARGIN
     for cell in line:
         middle = left + cell.columns * CELL_WIDTH / 2
-        if not cell.glyph.isspace():
-            canvas.text((middle, baseline), cell.glyph, INK, font(FONT_SIZE), anchor="ms")
+        glyph = cell.glyph[0] if is_sequence(cell) else cell.glyph  # joined emoji would be a row of boxes
+        if not glyph.isspace():
+            canvas.text((middle, baseline), glyph, INK, font(FONT_SIZE), anchor="ms")
         left += cell.columns * CELL_WIDTH
 
 

@@ -58,6 +58,18 @@ def test_control_characters_are_replaced():
     assert read("a\x00\x1b[31m\x9bb").texts[0].rstrip("\n") == "a\ufffd\ufffd[31m\ufffdb"
 
 
+def test_the_scale_has_the_colours_of_the_text():
+    assert "opacity: .75; }\n.scale .bar { width: 16em; height: 1em; border-radius: .2em; opacity: 1;" in page(
+        [], SCALE
+    )
+
+
+def test_a_joined_emoji_stays_whole_in_one_span():
+    one = CharacterValues(text="👨‍👩‍👧👍🏽", values=[0.5, 0.4, 0.3, 0.2, 0.1, 0.5, -0.5], neuron=388)
+    assert ">👨‍👩‍👧</span>" in page([one], SCALE)
+    assert ">👍🏽</span>" in page([one], SCALE)
+
+
 def test_neighbours_of_one_colour_share_a_span():
     one = CharacterValues(text="a" * 1000, values=[0.5] * 1000, neuron=388)
     assert page([one], SCALE).count("<span style") == 1

@@ -56,6 +56,11 @@ def test_no_text_breaks_the_picture(text: str, tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 
 
+def test_a_joined_emoji_is_drawn_as_one_and_stays_in_its_cell():
+    joined, alone = (draw_heatmap([sample(text + " a")], SCALE) for text in ("👨‍👩‍👧", "👨"))
+    assert joined.tobytes() == alone.tobytes()
+
+
 def test_dollars_are_drawn_as_they_are():
     with_dollars, without = (draw_heatmap([sample(text)], SCALE) for text in ("a$b$", "a b "))
     assert with_dollars.tobytes() != without.tobytes()

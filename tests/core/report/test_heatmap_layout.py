@@ -38,9 +38,35 @@ def test_wide_characters_count_two_columns_and_accents_none():
     assert [cell.columns for cell in cells("a中e\u0301👍", [0.0] * 5)] == [1, 2, 1, 2]
 
 
-def test_a_cell_keeps_its_own_characters_level():
+def test_a_cell_has_the_level_after_all_of_it():
     levels = [0.1, 0.2, 0.3, 0.4]
-    assert list(cells("a\u0301b\n", levels)) == [Cell("a\u0301", 1, 0.1), Cell("b", 1, 0.3), Cell("\n", 0, 0.4)]
+    assert list(cells("a\u0301b\n", levels)) == [Cell("a\u0301", 1, 0.2), Cell("b", 1, 0.3), Cell("\n", 0, 0.4)]
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("👨‍👩‍👧!", [("👨‍👩‍👧", 2), ("!", 1)]),
+        ("🏴‍☠️", [("🏴‍☠️", 2)]),
+        ("👍🏽👍", [("👍🏽", 2), ("👍", 2)]),
+        ("🧑🏻‍🚀", [("🧑🏻‍🚀", 2)]),
+        ("🇩🇪🇫🇷", [("🇩🇪", 2), ("🇫🇷", 2)]),
+        ("🇩🇪🇫", [("🇩🇪", 2), ("🇫", 1)]),
+        ("❤️❤", [("❤️", 2), ("❤", 1)]),
+        ("1️⃣2", [("1️⃣", 2), ("2", 1)]),
+        ("a\ufe0fb", [("a\ufe0f", 1), ("b", 1)]),
+        ("a\u200db", [("a", 1), ("b", 1)]),
+        ("👍\u200d", [("👍", 2)]),
+        ("👍\u200db", [("👍", 2), ("b", 1)]),
+        ("👍\u200d\u0301", [("👍\u200d\u0301", 2)]),
+        ("한글", [("한", 2), ("글", 2)]),
+        ("\u1112\u1161\u11ab", [("\u1112\u1161\u11ab", 2)]),
+        ("می\u200cخوا", [("م", 1), ("ی\u200c", 1), ("خ", 1), ("و", 1), ("ا", 1)]),
+        ("x🏽", [("x", 1), ("🏽", 2)]),
+    ],
+)
+def test_what_a_reader_sees_as_one_character_is_one_cell(text: str, drawn: list[tuple[str, int]]):
+    assert [(cell.glyph, cell.columns) for cell in cells(text, [0.0] * len(text))] == drawn
 
 
 def test_neighbours_of_one_colour_become_one_run():
