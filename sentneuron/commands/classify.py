@@ -8,19 +8,25 @@ import typer
 
 from sentneuron.commands.launching import joined
 from sentneuron.commands.options import (
+    Bf16,
     Config,
     Debug,
     Device,
     Encoding,
+    Fp16,
     Gpus,
     Json,
     LabelKey,
     Quiet,
+    Seed,
     TextKey,
     Verbose,
+    Weights,
     option,
 )
-from sentneuron.core.config import ClassifyConfig, LaunchConfig, OutputFormat, Precision, ReadConfig
+from sentneuron.commands.parsing import parse_precision
+from sentneuron.commands.score_tables import LABEL_HEADER, label_rows, summary_rows
+from sentneuron.core.config import ClassifyConfig, LaunchConfig, OutputFormat, ReadConfig
 from sentneuron.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,12 +57,16 @@ def classify(
     text_key: TextKey = ReadConfig.text_key,
     label_key: LabelKey = ReadConfig.label_key,
     encoding: Encoding = ReadConfig.encoding,
-    precision: Annotated[
-        Precision,
-        option(help="Weights: int8 is about twice as fast on a CPU, and changes some answers; bf16 is slower there."),
-    ] = ClassifyConfig.precision,
+    excel_safe: Annotated[
+        bool,
+        option("--excel-safe", help="CSV for spreadsheets: a cell that would be a formula is led by an apostrophe."),
+    ] = ClassifyConfig.excel_safe,
+    precision: Weights = None,
+    fp16: Fp16 = False,
+    bf16: Bf16 = False,
     device: Device = ClassifyConfig.device,
     gpus: Gpus = LaunchConfig.gpus,
+    seed: Seed = ClassifyConfig.seed,
     quiet: Quiet = False,
     verbose: Verbose = False,
     json: Json = False,
@@ -75,7 +85,9 @@ def classify(
         output=output,
         output_format=format,
         read=ReadConfig(encoding=encoding, text_key=text_key, label_key=label_key),
-        precision=precision,
+        excel_safe=excel_safe,
+        precision=parse_precision(precision, fp16=fp16, bf16=bf16, default=ClassifyConfig.precision),
+        seed=seed,
         device=device,
         launch=LaunchConfig(gpus=gpus),
     )
@@ -122,12 +134,19 @@ def show(console: Any, report: "ClassifyReport") -> None:
         console.warn("the text is empty: no prediction")
     if report.scores is not None:
         scores, classes = report.scores, report.scores["classes"]
-        auc = "-" if scores["auc"] is None else f"{scores['auc']:.4f}"
-        console.table(
-            f"against the labels of {scores['rows']:,} rows",
-            [("accuracy", f"{scores['accuracy']:.2%}"), ("F1", f"{scores['f1']:.4f}"), ("AUC", auc)],
+        figures = [("accuracy", f"{scores['accuracy']:.2%}"), *summary_rows(scores)]
+        console.table(f"against the labels of {scores['rows']:,} rows", figures)
+        if "labels" in scores:
+            console.table("each label", label_rows(scores), LABEL_HEADER)
+        else:
+            rows = [(name, *counts) for name, counts in zip(classes, scores["confusion"], strict=True)]
+            console.table("confusion", rows, ("label", *(f"called {name}" for name in classes)))
+    if report.result is None:
+        from sentneuron.commands.meter import with_unit
+
+        console.say(
+            f"{with_unit(report.num_bytes, 'B')} in {report.seconds:,.1f} s: {report.rows_per_second:,.1f} rows/s, "
+            f"{with_unit(report.bytes_per_second, 'B')}/s"
         )
-        rows = [(name, *counts) for name, counts in zip(classes, scores["confusion"], strict=True)]
-        console.table("confusion", rows, ("label", *(f"called {name}" for name in classes)))
     for path in report.outputs:
         console.say(f"wrote {path}")

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from sentneuron.commands.options import Config, Debug, Device, Json, Quiet, Seed, Verbose, option
-from sentneuron.core.config import GenerateConfig, Precision
+from sentneuron.commands.options import Bf16, Config, Debug, Device, Fp16, Json, Quiet, Seed, Verbose, Weights, option
+from sentneuron.commands.parsing import parse_precision
+from sentneuron.core.config import GenerateConfig
 from sentneuron.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,10 +48,9 @@ def generate(
     save: Annotated[
         Path | None, option(help="File for the samples; .jsonl also holds the neuron's values.")
     ] = GenerateConfig.save,
-    precision: Annotated[
-        Precision,
-        option(help="Weights: bf16 and int8 are smaller and faster to read, and change the text a little."),
-    ] = GenerateConfig.precision,
+    precision: Weights = None,
+    fp16: Fp16 = False,
+    bf16: Bf16 = False,
     device: Device = GenerateConfig.device,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -75,7 +75,7 @@ def generate(
         negate=negate,
         save=save,
         seed=seed,
-        precision=precision,
+        precision=parse_precision(precision, fp16=fp16, bf16=bf16, default=GenerateConfig.precision),
         device=device,
     )
     if save is not None and heatmap and save.suffix in (".png", ".html"):
@@ -92,12 +92,17 @@ def generate(
     console.say(f"model: {phrase}")
     saved = load_model(path, device=pick_device(settings.device))
     if settings.num_samples == 1 and not settings.heatmap and not json:
-        made = engine.generate(saved, settings, on_text=stream)
+        try:
+            keep = settings.save is not None
+            made = engine.generate(saved, settings, keep=keep, on_text=stream, announce=console.say)
+        except KeyboardInterrupt:  # what has been written stays; what is said next gets a line of its own
+            stream("\n")
+            raise
         stream("\n")
     else:
         label = "generating" if engine.num_bytes_to_generate(settings) else "reading"
         with console.progress(label) as update:
-            made = engine.generate(saved, settings, progress=update)
+            made = engine.generate(saved, settings, progress=update, announce=console.say)
         if not json:
             show(made, console)
     files = write_files(made, settings)

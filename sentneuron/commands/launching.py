@@ -6,6 +6,7 @@ torchrun or SLURM started, find in the environment which one they are, and conne
 """
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ def joined(
     if place is not None and picked.type == "cuda":
         torch.cuda.set_device(picked)
     with Ranks.join(place, picked, timeout=launch.rank_timeout) as ranks:
+        if place is not None and place.rank == 0:  # an interrupt is an error here, which removes unfinished files
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         if ranks.size > 1:
             model = f" {torch.cuda.get_device_name(picked)}" if picked.type == "cuda" else ""
             for number, line in enumerate(ranks.gather_text(f"{socket.gethostname()}  {picked}{model}")):

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sentneuron.core.config import InputFormat
+from sentneuron.core.config import InputFormat, Precision
 from sentneuron.core.errors import DataError, InputNotFoundError, UsageError
 
 option = partial(typer.Option, show_envvar=False)
@@ -93,6 +93,14 @@ Device = Annotated[str, option("--device", metavar="auto|cpu|cuda|cuda:N", help=
 Gpus = Annotated[
     str | None, option("--gpus", metavar="N|all|6,7", help="One process a GPU; CPU processes with --device cpu.")
 ]
+Weights = Annotated[
+    Precision | None,
+    option(
+        "--precision", help="An mLSTM's weights; default: fp32. On a CPU int8 is the fastest, and changes some answers."
+    ),
+]
+Fp16 = Annotated[bool, option("--fp16", help="An mLSTM's weights in fp16.")]
+Bf16 = Annotated[bool, option("--bf16", help="An mLSTM's weights in bf16.")]
 Seed = Annotated[int, option("--seed", help="Seed of everything random.")]
 Format = Annotated[InputFormat | None, option("--format", help="Format of the input; default: found by content.")]
 Encoding = Annotated[str, option("--encoding", help="Encoding of the input.")]

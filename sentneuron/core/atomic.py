@@ -8,6 +8,7 @@ import errno
 import glob
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,10 +27,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder", hint="name a file to write")
-        if not path.parent.is_dir():
-            raise OutputError(f"folder {path.parent} does not exist", hint="make it first, or write elsewhere")
+        _check_place(path)
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
@@ -55,6 +53,21 @@ def atomic_open(path: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]
         yield file
 
 
+def require_place(path: Path) -> None:
+    """Check that `path` could be written now, before work starts that ends in it.
+
+    Raises:
+        OutputError: the folder is missing, not writable, or `path` is a folder.
+        StorageError: the disk is full.
+    """
+    _check_place(path)
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}."):
+            pass
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files of `path` that killed processes have left; for the only one that writes it."""
     for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
@@ -68,6 +81,13 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _check_place(path: Path) -> None:
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder", hint="name a file to write")
+    if not path.parent.is_dir():
+        raise OutputError(f"folder {path.parent} does not exist", hint="make it first, or write elsewhere")
 
 
 def storage_error(error: OSError, path: Path) -> OutputError | StorageError:

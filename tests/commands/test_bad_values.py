@@ -32,7 +32,7 @@ ZERO_IS_FINE = {
     "shard": {"max_bad", "seed"},
     "train": {"dropout", "warmup", "max_restarts", "node_rank", "seed"},
     "transfer": {"seed"},
-    "classify": set(),
+    "classify": {"seed"},
     "generate": {"gen_length", "temperature", "neuron", "seed"},
 }
 """Options for which 0 means something; --node-rank 0 is refused for want of --gpus."""

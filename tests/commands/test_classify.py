@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,10 @@ REPORT = ClassifyReport(
     data="reviews.csv",
     rows=10,
     without_text=1,
+    num_bytes=4_000,
+    seconds=2.0,
+    rows_per_second=5.0,
+    bytes_per_second=2_000.0,
     predictions={"1": 6, "0": 3},
     scores={
         "rows": 9,
@@ -28,6 +33,7 @@ REPORT = ClassifyReport(
     outputs=[Path("reviews.classified.csv")],
     result=None,
 )
+ROW = {"text": "good", "prediction": "1"}
 
 
 @pytest.fixture
@@ -54,7 +60,7 @@ def test_every_default_is_that_of_the_configuration(engine):
 
 def test_every_option_reaches_the_configuration(engine):
     words = "in.csv --model m.pt --neurons 5 --neutral 0.4,0.6 -o out.jsonl --format jsonl --text-key body "
-    words += "--label-key stars --encoding latin-1 --precision bf16 --device cpu"
+    words += "--label-key stars --encoding latin-1 --precision bf16 --device cpu --excel-safe --seed 3"
     assert main(["classify", *words.split()]) == 0
     assert main(["classify", "--text", "so good", "--load_model", "n.pt"]) == 0
     assert engine.configs == [
@@ -66,7 +72,9 @@ def test_every_option_reaches_the_configuration(engine):
             output=Path("out.jsonl"),
             output_format="jsonl",
             read=ReadConfig(encoding="latin-1", text_key="body", label_key="stars"),
+            excel_safe=True,
             precision="bf16",
+            seed=3,
             device="cpu",
         ),
         ClassifyConfig(text="so good", model="n.pt"),
@@ -103,20 +111,29 @@ def test_counts_scores_and_the_confusion_are_shown_on_stderr(engine, capsys):
     assert ["accuracy", "75.00%"] in rows
     assert ["[/b]", "2", "3"] in rows
     assert ["wrote", "reviews.classified.csv"] in rows
+    assert "4.0 kB in 2.0 s: 5.0 rows/s, 2.0 kB/s" in shown.err.splitlines()
     assert shown.out == ""
 
 
+def test_several_labels_are_shown_each_with_its_scores(engine, capsys):
+    label = {"accuracy": 0.75, "f1": 0.25, "auc": None, "majority_share": 0.75, "confusion": [[2, 1], [0, 1]]}
+    scores = {"rows": 4, "accuracy": 0.75, "f1": 0.25, "f1_micro": 0.375, "jaccard": 0.5, "auc": 0.625}
+    scores |= {"majority_share": 0.875, "labels": {"[/b]": label}, "classes": ["[/b]"]}
+    engine.report = replace(REPORT, scores=scores)
+    main(["classify", "reviews.csv"])
+    rows = [line.split() for line in capsys.readouterr().err.splitlines()]
+    assert ["Jaccard", "index", "0.5000"] in rows
+    assert ["[/b]", "25.0%", "75.00%", "0.2500", "-"] in rows
+
+
 def test_one_text_gives_its_row_on_stdout_and_no_table(engine, capsysbinary):
-    engine.report = ClassifyReport(
-        model="m", data="the text given", rows=1, without_text=0, predictions={"1": 1}, scores=None, outputs=[],
-        result={"text": "good", "prediction": "1"},
-    )  # fmt: skip
+    engine.report = replace(REPORT, rows=1, without_text=0, scores=None, outputs=[], result=ROW)
     assert main(["classify", "--text", "good"]) == 0
     shown = capsysbinary.readouterr()
     assert shown.out == b"text,prediction\n"
     assert len(shown.err.splitlines()) == 1
     assert main(["classify", "--text", "good", "--json"]) == 0
-    assert json.loads(capsysbinary.readouterr().out)["result"] == {"text": "good", "prediction": "1"}
+    assert json.loads(capsysbinary.readouterr().out)["result"] == ROW
 
 
 def test_json_and_rows_do_not_share_stdout(engine, monkeypatch):

@@ -32,9 +32,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_model(folder / "lm.pt", SavedModel(kind="language-model", model=model, rule=TextRule()))
     regressions: dict[str, Any] = {
         "classes": ["negative", "positive"],
+        "multi_label": False,
         "pooling": "last",
+        "all_layers": False,
         "all": {"weight": torch.ones(1, 8), "bias": torch.zeros(1), "C": 1.0},
-        "neurons": {"indices": [3], "weight": torch.ones(1, 1), "bias": torch.zeros(1), "C": 1.0, "scale": [0.25]},
+        "neurons": {"indices": [3], "weight": torch.ones(1, 1), "bias": torch.zeros(1), "C": 1.0},
+        "sentiment_neuron": 3,
+        "scale": torch.full((8,), 0.25),
     }
     saved = SavedModel(kind="classifier", model=model, rule=TextRule(), classifier=regressions)
     save_model(folder / "classifier.pt", saved)
@@ -61,8 +65,10 @@ def engine_call(monkeypatch: pytest.MonkeyPatch) -> list[GenerateConfig]:
 
 def test_every_option_default_is_the_dataclass_default():
     defaults = {name: parameter.default for name, parameter in inspect.signature(generate).parameters.items()}
+    assert defaults.pop("precision") is None  # none named: the dataclass's
     for field in fields(GenerateConfig):
-        assert defaults.pop(field.name) == field.default
+        assert defaults.pop(field.name, field.default) == field.default
+    assert (defaults.pop("fp16"), defaults.pop("bf16")) == (False, False)
     assert set(defaults) == {"config", "quiet", "verbose", "json", "debug"}
 
 
@@ -112,11 +118,11 @@ def test_an_unknown_precision_is_wrong_usage(models: Path, engine_call: list[Gen
 
 def test_a_precision_generates_and_changes_the_neurons_values(models: Path, capsys: pytest.CaptureFixture[str]):
     values = {}
-    for precision in ("fp32", "bf16", "int8"):
+    for precision in ("fp32", "fp16", "bf16", "int8"):
         options = ["--text", "I loved this film", "--heatmap", "--json", "--precision", precision]
         assert main(["generate", "--model", str(models / "classifier.pt"), *options]) == 0
         values[precision] = json.loads(capsys.readouterr().out)["samples"][0]["values"]
-    for precision in ("bf16", "int8"):
+    for precision in ("fp16", "bf16", "int8"):
         assert values[precision] != values["fp32"]
         assert values[precision] == pytest.approx(values["fp32"], abs=0.05)
 
@@ -145,6 +151,31 @@ def test_several_samples_all_go_to_stdout_and_the_first_is_the_one_made_alone(
     alone = capsys.readouterr().out
     assert main([*command, "-n", "3"]) == 0
     assert capsys.readouterr().out.startswith(alone + "\nOh")
+
+
+@pytest.mark.parametrize("more", [[], ["-n", "2"]])
+def test_what_is_overwritten_is_said_on_stderr(models: Path, more: list[str], capsys: pytest.CaptureFixture[str]):
+    command = ["generate", "--model", str(models / "classifier.pt"), "--gen-length", "3", "--overwrite", "-1", *more]
+    assert main(command) == 0
+    assert capsys.readouterr().err.splitlines()[1] == "neuron 3 is held at -1, the side of negative"
+
+
+def test_what_is_generated_is_coloured_with_and_without_a_text(models: Path, capsys: pytest.CaptureFixture[str]):
+    for text in ("", "I loved"):
+        words = ["--heatmap", "--gen-length", "20", "--text", text, "--json"]
+        assert main(["generate", "--model", str(models / "classifier.pt"), *words]) == 0
+        (sample,) = json.loads(capsys.readouterr().out)["samples"]
+        assert sample["text"].startswith(text)
+        assert len(sample["values"]) == len(sample["characters"]) == len(text) + 20
+
+
+def test_a_language_models_heatmap_has_a_scale_of_its_own(models: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["--heatmap", "--text", "fine", "--neuron", "2", "--json"]
+    assert main(["generate", "--model", str(models / "lm.pt"), *words]) == 0
+    out, _ = capsys.readouterr()
+    assert 0 < json.loads(out)["scale"] != 1.0
+    assert main(["generate", "--model", str(models / "lm.pt"), *words[:-1]]) == 0
+    assert f"scale: red -{json.loads(out)['scale']:.2g} … green +" in capsys.readouterr().err
 
 
 def test_the_heatmap_is_printed_and_written_with_its_scale(models: Path, capsys: pytest.CaptureFixture[str]):

@@ -56,3 +56,17 @@ def test_lines_fit_a_narrow_terminal():
 
 def test_samples_are_parted_by_a_blank_line():
     assert printed(sample("a"), sample("b"), colours=None) == "a\n.\n\nb\n.\n"
+
+
+@pytest.mark.parametrize("text", ["👍🏽", "👨‍👩‍👧", "❤️"])
+def test_what_terminals_differ_on_leaves_the_cursor_where_two_columns_end(text: str):
+    shown = printed(sample(f"a{text}b"), colours=None, no_color=True)
+    assert shown == f"a  \x1b[2G{text}\x1b[4G\x1b[0Kb\n....\n"
+
+
+def test_a_file_and_a_dumb_terminal_get_emoji_as_they_are_and_nothing_that_moves_a_cursor():
+    for settings in ({}, {"force_terminal": True, "_environ": {"TERM": "dumb"}}):
+        file = io.StringIO()
+        console = RichConsole(file=file, color_system=None, width=80, **settings)  # type: ignore[arg-type]
+        print_heatmap(console, [sample("a👍🏽b")], SCALE)
+        assert file.getvalue() == "a👍🏽b\n....\n"

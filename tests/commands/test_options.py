@@ -107,3 +107,30 @@ def test_a_settings_file_that_cannot_be_meant_is_refused(seen, settings, capsys,
 def test_a_missing_settings_file_is_66(seen, capsys, tmp_path, name):
     assert main(["probe", "--config", str(tmp_path / name)]) == 66
     assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "precision"),
+    [
+        ("", "fp32"),
+        ("--fp16", "fp16"),
+        ("--bf16", "bf16"),
+        ("--precision int8", "int8"),
+        ("--bf16 --precision bf16", "bf16"),
+    ],
+)
+@pytest.mark.parametrize("command", ["transfer m.pt", "classify a.csv", "generate"])
+def test_each_way_to_name_a_precision_reaches_the_command(settings_of, command, words, precision):
+    if command.startswith("transfer") and "--precision" in words:
+        assert main([*command.split(), *words.split()]) == 2
+    else:
+        assert settings_of([*command.split(), *words.split()]).precision == precision
+
+
+@pytest.mark.parametrize("command", ["transfer m.pt", "classify a.csv", "generate"])
+@pytest.mark.parametrize("words", ["--fp16 --bf16", "--precision int8 --fp16", "--precision fp32 --bf16"])
+def test_ways_that_contradict_each_other_are_wrong_usage(built_once, capsys, command, words):
+    assert main([*command.split(), *words.split()]) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "contradict each other" in line or command.startswith("transfer")

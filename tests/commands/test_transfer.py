@@ -1,4 +1,6 @@
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +26,8 @@ def scores(accuracy):
 REPORT = TransferReport(
     output=Path("model_transfer"),
     results={
+        "multi_label": False,
+        "folds": None,
         "rows": {"train": 8000, "valid": 2},
         "skipped": {"no text": 3},
         "all_neurons": {
@@ -59,7 +63,10 @@ def test_every_default_is_that_of_the_configuration(engine):
 
 
 def test_every_option_reaches_the_configuration(engine):
-    words = "m.pt --data imdb --train a.csv --valid b.csv --test c.csv --neurons 5 --pooling mean --no-binarize "
+    words = (
+        "m.pt --data imdb --train a.csv --valid b.csv --test c.csv --folds 4 --neurons 5 --drop-neurons --all-layers "
+    )
+    words += "--pooling mean --no-binarize "
     words += "--use-cached --write-results r.json -o out --text-key body --label-key stars --format csv "
     words += "--encoding latin-1 --device cpu --seed 3"
     assert main(["transfer", *words.split()]) == 0
@@ -70,7 +77,10 @@ def test_every_option_reaches_the_configuration(engine):
             train="a.csv",
             valid="b.csv",
             test="c.csv",
+            folds=4,
             neurons=5,
+            drop_neurons=True,
+            all_layers=True,
             pooling="mean",
             binarize=False,
             use_cached=True,
@@ -97,6 +107,8 @@ def test_a_process_that_only_helps_says_nothing(engine, capsys):
 def test_the_first_line_says_what_is_transferred_to_what(engine, capsys):
     main(["transfer", "model.pt", "--data", "imdb"])
     assert capsys.readouterr().err.splitlines()[0] == "transferring model.pt to imdb"
+    assert main(["transfer"]) == 0
+    assert capsys.readouterr().err.splitlines()[0] == "transferring the pretrained model to sst"
 
 
 def test_the_table_has_each_part_for_all_neurons_and_for_the_heaviest(engine, capsys):
@@ -109,6 +121,48 @@ def test_the_table_has_each_part_for_all_neurons_and_for_the_heaviest(engine, ca
     assert "left out: 3 rows, no text" in err
 
 
+def test_what_the_second_regression_stands_on_is_said(engine, capsys):
+    main(["transfer", "model.pt", "--neurons", "3"])
+    assert "3 by weight" in capsys.readouterr().err
+    main(["transfer", "model.pt", "--neurons", "3", "--drop-neurons"])
+    assert "all but 3" in capsys.readouterr().err
+
+
+def test_the_table_of_folds_has_the_mean_and_the_spread(engine, capsys):
+    folds = [{"mean": 0.8125, "std": 0.0125, "accuracies": []}, {"mean": 0.5, "std": 0, "accuracies": []}]
+    results = engine.report.results | {
+        "folds": 10,
+        "rows": {"train": 8000},
+        "all_neurons": {"C": 1.0, "weights": [], "folds": scores(0.8) | folds[0], "train": scores(0.75)},
+        "neurons": {"C": 1.0, "weights": [], "folds": scores(0.5) | folds[1], "train": scores(0.625)},
+    }
+    engine.report = replace(engine.report, results=results)
+    main(["transfer", "model.pt"])
+    err = capsys.readouterr().err
+    assert re.search(r"10 folds: accuracy +81\.25% ± 1\.25% +50\.00% ± 0\.00%", err)
+    assert re.search(r"train: accuracy, 8,000 texts +75\.00% +62\.50%", err)
+    assert "folds: F1" in err
+
+
+def test_several_labels_have_a_table_of_their_own(engine, capsys):
+    label = {"accuracy": 0.75, "f1": 0.25, "auc": None, "majority_share": 0.75, "confusion": [[2, 1], [0, 1]]}
+    part = {"rows": 4, "accuracy": 0.75, "f1": 0.25, "f1_micro": 0.375, "jaccard": 0.5, "auc": 0.625}
+    part |= {"majority_share": 0.875, "labels": {"joy": label, "[b]": label}}
+    probe = {"C": 1.0, "weights": [], "train": part, "valid": part}
+    results = {"multi_label": True, "rows": {"train": 4, "valid": 4}, "all_neurons": probe, "neurons": probe}
+    engine.report = replace(engine.report, results=engine.report.results | results)
+    main(["transfer", "model.pt"])
+    err = capsys.readouterr().err
+    rows = {line.split("  ")[0]: line.split()[-2:] for line in err.splitlines()}
+    assert rows["valid: F1, mean of labels"] == ["0.2500", "0.2500"]
+    assert rows["valid: F1, all decisions"] == ["0.3750", "0.3750"]
+    assert rows["valid: Jaccard index"] == ["0.5000", "0.5000"]
+    assert rows["valid: AUC, mean of labels"] == ["0.6250", "0.6250"]
+    assert rows["valid: commonest values"] == ["87.50%", "87.50%"]
+    for name in ("joy", r"\[b\]"):
+        assert re.search(rf"^{name} +25\.0% +75\.00% +0\.2500 +-", err, re.MULTILINE)
+
+
 def test_json_gives_the_results_on_stdout(engine, capsys):
     main(["transfer", "model.pt", "--json"])
     result = json.loads(capsys.readouterr().out)
@@ -117,12 +171,16 @@ def test_json_gives_the_results_on_stdout(engine, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [["--neurons", "0"], ["--neurons", "-1"], ["--pooling", "max"], ["--format", "docx"], ["--neurons", "x"]]
+    "words",
+    [
+        ["--neurons", "0"],
+        ["--neurons", "-1"],
+        ["--folds", "1"],
+        ["--pooling", "max"],
+        ["--format", "docx"],
+        ["--neurons", "x"],
+    ],
 )
 def test_values_out_of_range_are_wrong_usage(engine, words):
     assert main(["transfer", "model.pt", *words]) == 2
     assert engine.configs == []
-
-
-def test_without_a_model_the_usage_is_wrong(engine):
-    assert main(["transfer"]) == 2

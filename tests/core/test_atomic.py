@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sentneuron.core.atomic import atomic_open, atomic_path, remove_leftovers
+from sentneuron.core.atomic import atomic_open, atomic_path, remove_leftovers, require_place
 from sentneuron.core.errors import OutputError, StorageError
 
 TORN = b"what is left of a file that was not flushed"
@@ -137,3 +137,14 @@ def test_leftovers_of_a_file_are_removed_and_those_of_others_are_not(tmp_path):
         (tmp_path / name).touch()
     remove_leftovers(tmp_path / "a[1].pt")
     assert {path.name for path in tmp_path.iterdir()} == {".b.pt.12.tmp", "a[1].pt", "a[1].pt.tmp"}
+
+
+def test_a_place_is_checked_before_work_and_left_as_it_was(tmp_path):
+    (tmp_path / "old.csv").write_text("old")
+    require_place(tmp_path / "old.csv")
+    require_place(tmp_path / ("n" * 250))
+    with pytest.raises(OutputError, match="is a folder"):
+        require_place(tmp_path)
+    with pytest.raises(OutputError, match="does not exist"):
+        require_place(tmp_path / "nowhere" / "new.csv")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old.csv", "old")]

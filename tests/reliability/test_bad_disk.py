@@ -115,6 +115,69 @@ def test_a_disk_that_is_full_costs_nothing_that_was_there(commands, shards, tmp_
     assert again["code"] == 0, again["err"]
 
 
+@pytest.fixture
+def transfer_words(commands, tmp_path) -> list[str]:
+    """The words of a transfer to labelled texts into the folder `out` of the disk; model and data lie elsewhere."""
+    import torch
+
+    from sentneuron.core.config import ModelConfig
+    from sentneuron.core.data.text import TextRule
+    from sentneuron.core.model.checkpoint import SavedModel, save_model
+    from sentneuron.core.model.language_model import LanguageModel
+
+    torch.manual_seed(1)
+    model = LanguageModel(ModelConfig(nhid=32, emsize=8))
+    save_model(tmp_path / "lm.pt", SavedModel(kind="language-model", model=model, rule=TextRule()))
+    rows = [f"{number % 2},{('dull', 'lovely')[number % 2]} film number {number}" for number in range(200)]
+    (tmp_path / "labelled.csv").write_text("label,text\n" + "\n".join(rows) + "\n")
+    out = ["-o", str(commands.disk / "out"), "--device", "cpu"]
+    return ["transfer", str(tmp_path / "lm.pt"), "--data", str(tmp_path / "labelled.csv"), *out]
+
+
+def test_a_full_disk_costs_a_transfer_nothing_that_was_there(commands, transfer_words):
+    if not can_mount(commands.disk):
+        pytest.skip("no mounts here")
+    first, full, failed, _, again = commands(
+        [
+            {"words": transfer_words},
+            {"fill": str(commands.disk / "filler"), "leave": 0},
+            {"words": [*transfer_words, "--pooling", "mean"]},
+            {"remove": str(commands.disk / "filler")},
+            {"words": [*transfer_words, "--pooling", "mean"]},
+        ],
+        size="16m",
+    )
+    assert first["code"] == 0, first["err"]
+    assert {"out/classifier.pt", "out/results.json", "out/features_train.npz"} <= set(first["files"])
+    assert_refused(failed, full, code=74, words="No space left on device")
+    assert again["code"] == 0, again["err"]
+    assert again["files"]["out/results.json"] != first["files"]["out/results.json"]
+
+
+def test_a_disk_that_fills_during_a_transfer_leaves_whole_files(commands, transfer_words):
+    if not can_mount(commands.disk):
+        pytest.skip("no mounts here")
+    first, _, failed, _, again = commands(
+        [
+            {"words": transfer_words},
+            {"fill": str(commands.disk / "filler"), "leave": 40_000},
+            {"words": [*transfer_words, "--pooling", "mean"]},
+            {"remove": str(commands.disk / "filler")},
+            {"words": [*transfer_words, "--pooling", "mean"]},
+        ],
+        size="16m",
+    )
+    assert failed["code"] == 74, failed["err"]
+    (error,) = [line for line in failed["err"].splitlines() if line.startswith("error: ")]
+    assert "No space left on device" in error
+    del failed["files"]["filler"]
+    assert failed["files"].keys() == first["files"].keys()
+    assert failed["files"] != first["files"]
+    fresh = again["files"]
+    for name, found in failed["files"].items():
+        assert found in (first["files"][name], fresh[name]), f"{name} is neither what it was nor what it should become"
+
+
 def test_a_bound_on_the_size_of_files_costs_nothing_that_was_there(commands, shards):
     disk = commands.disk
     first, limited, failed = commands(
@@ -124,7 +187,7 @@ def test_a_bound_on_the_size_of_files_costs_nothing_that_was_there(commands, sha
     assert_refused(failed, limited, code=74, words="File too large")
 
 
-def test_a_disk_that_is_read_only_is_said_before_work_starts(commands, shards, tmp_path):
+def test_a_disk_that_is_read_only_is_said_before_work_starts(commands, shards, transfer_words, tmp_path):
     if not can_mount(commands.disk):
         pytest.skip("no mounts here")
     disk = commands.disk
@@ -132,7 +195,16 @@ def test_a_disk_that_is_read_only_is_said_before_work_starts(commands, shards, t
     classify = ["classify", str(tmp_path / "data.csv"), "-o", str(disk / "out.csv"), "--device", "cpu"]
     shard = ["shard", str(tmp_path / "data.csv"), "-o", str(disk / "out.shards")]
     results = commands(
-        [train(shards, disk, "--max-steps", "8"), {"words": classify}, {"words": shard}], size="1m", mode="ro"
+        [
+            train(shards, disk, "--max-steps", "8"),
+            {"words": classify},
+            {"words": shard},
+            {"words": transfer_words},
+            {"words": [*transfer_words, "-o", str(disk)]},
+        ],
+        size="1m",
+        mode="ro",
     )
     for result in results:
+        assert "features" not in result["err"]
         assert_refused(result, {"files": {}}, code=73, words="Read-only file system")

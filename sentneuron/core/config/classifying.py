@@ -7,7 +7,7 @@ from sentneuron.core.config.launching import LaunchConfig
 from sentneuron.core.config.model import Precision
 from sentneuron.core.config.reading import OutputFormat, ReadConfig
 from sentneuron.core.errors import UsageError
-from sentneuron.core.values import require_file_name
+from sentneuron.core.values import require_file_name, require_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +28,14 @@ class ClassifyConfig:
     """File to write; default: DATA.classified.csv here."""
     output_format: OutputFormat | None = None
     """Format of the output; default: the input's."""
+    excel_safe: bool = False
+    """Lead cells of CSV that a spreadsheet would take for a formula by an apostrophe."""
     read: ReadConfig = field(default_factory=ReadConfig)
     """Where text and label are."""
     precision: Precision = "fp32"
     """Weights of an mLSTM's products."""
+    seed: int = 0
+    """Taken wherever a model runs; nothing here is random."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     launch: LaunchConfig = field(default_factory=LaunchConfig)
@@ -39,6 +43,7 @@ class ClassifyConfig:
 
     def __post_init__(self) -> None:
         require_file_name(output=self.output)
+        require_seed(self.seed)
         if self.data is not None and self.text is not None:
             raise UsageError("DATA and --text were both given", hint="give one of them")
         if self.neutral is not None and not 0 <= self.neutral[0] <= self.neutral[1] <= 1:

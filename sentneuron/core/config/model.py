@@ -9,7 +9,7 @@ from sentneuron.core.values import require_at_most, require_positive
 Cell = Literal["mLSTM", "LSTM", "GRU", "RNNTanh", "RNNReLU"]
 Kernel = Literal["auto", "reference", "sequence", "fused"]
 Pooling = Literal["last", "mean"]
-Precision = Literal["fp32", "bf16", "int8"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 
 @dataclass(frozen=True, kw_only=True)

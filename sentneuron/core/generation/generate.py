@@ -8,7 +8,7 @@ ends in white space keeps it.
 import codecs
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sentneuron.core.atomic import atomic_open
@@ -24,12 +24,15 @@ from sentneuron.core.generation.heatmap import (
     without_surrogates,
 )
 from sentneuron.core.generation.neurons import ShownNeuron, choose_neuron, parse_overwrite
+from sentneuron.core.generation.own_scale import own_scale
 from sentneuron.core.generation.sampling import Progress, sample
 from sentneuron.core.model.checkpoint import SavedModel
 from sentneuron.core.model.runner import Runner
 
 DEFAULT_LENGTH = 200
 """Bytes generated where neither --gen-length nor --heatmap was given."""
+MAX_KEPT = 100_000_000
+"""Bytes of all samples that are kept: with the values, which JSON spells out, some gigabytes of memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,20 +47,26 @@ def generate(
     saved: SavedModel,
     config: GenerateConfig,
     *,
+    runner: Runner | None = None,
+    keep: bool = True,
     on_text: Callable[[str], None] = lambda piece: None,
     progress: Progress = lambda done, total: None,
+    announce: Callable[[str], None] = lambda line: None,
 ) -> Generated:
     """Analyse the text, continue it, or both, as `config` says; `config.model` and `config.save` are the caller's.
 
-    `on_text` gets the first sample piece by piece as it comes, the text as given first. `progress` counts bytes.
+    `runner` is the model's where there is one already, and `config.precision` then the runner's.
+    `on_text` gets the first sample piece by piece as it comes, the text as given first. `progress` counts bytes,
+    `announce` gets what --overwrite comes to.
+    Without `keep` there are no samples to return, and the length may be any: memory does not grow with it.
 
     Raises:
         UsageError: a neuron that does not exist, one that has to be named, a heatmap of no text, or --overwrite where
-            nothing is generated; a precision that this model or this machine cannot have.
+            nothing is generated; more text than can be kept; a precision that this model or this machine cannot have.
         DataError: the model's output is not finite.
     """
     length = num_bytes_to_generate(config)
-    num_units = saved.model.config.nhid
+    num_units = saved.model.config.nhid * (saved.model.config.nlayers if saved.all_layers else 1)
     neuron = choose_neuron(saved.classifier, num_units, requested=config.neuron)
     require_neuron(config, neuron)
     pins = {}
@@ -65,15 +74,26 @@ def generate(
         if length == 0:
             raise UsageError("--overwrite steers what is generated, and nothing is", hint="add --gen-length 200")
         pins = parse_overwrite(config.overwrite, num_units, neuron=neuron)
+        if neuron is not None and "=" not in config.overwrite:
+            announce(neuron.describe_pin(pins[neuron.index]))
     text = without_surrogates(config.text)
     if config.heatmap and length == 0 and not saved.rule.body(text):
         raise UsageError("--heatmap has no text to colour", hint='give one with --text "…", or add --gen-length 200')
+    if keep and length * config.num_samples > MAX_KEPT:
+        limit = MAX_KEPT // config.num_samples
+        raise UsageError(
+            f"--gen-length {length} is more than can be kept for {config.num_samples} samples",
+            hint=f"ask for {limit:,} or fewer; one sample that is only printed may have any length",
+        )
 
     prompt, offsets = prompt_bytes(saved.rule, text)
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     on_text(text)
+    runner = runner or Runner(saved.model, precision=config.precision, all_layers=saved.all_layers)
+    if config.heatmap and neuron is not None and neuron.scale is None:
+        neuron = replace(neuron, scale=own_scale(runner, saved.rule, neuron.index))
     made = sample(
-        Runner(saved.model, precision=config.precision),
+        runner,
         prompt,
         length=length,
         num_samples=config.num_samples if length else 1,
@@ -83,12 +103,15 @@ def generate(
         seed=config.seed,
         neuron=None if neuron is None else neuron.index,
         pins=pins,
+        keep=keep,
         on_bytes=lambda ids: on_text(decoder.decode(bytes(ids[:1]))),
         progress=progress,
     )
     on_text(decoder.decode(b"", final=True))
 
-    samples = []
+    samples: list[CharacterValues] = []
+    if not keep:
+        return Generated(samples=samples, scale=None)
     for data, byte_values in zip(made.samples, made.sample_values, strict=True):
         if neuron is None:
             samples.append(CharacterValues(text=text + data.decode("utf-8", "replace"), values=[], neuron=None))

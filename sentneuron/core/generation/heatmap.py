@@ -78,7 +78,8 @@ class CharacterValues:
 
 
 def colour_scale(neuron: ShownNeuron, *, negate: bool) -> ColourScale:
-    """Return the neuron's scale, green for its positive class; `negate` swaps the colours."""
+    """Return the scale of a neuron that has one, green for its positive class; `negate` swaps the colours."""
+    assert neuron.scale is not None
     red_class, green_class = neuron.negative, neuron.positive
     if negate:
         red_class, green_class = green_class, red_class

@@ -1,7 +1,11 @@
 """Which neuron is shown and pinned: its number, the cell value that saturates its colour, and its sign.
 
-A classifier's neurons carry a sign, the side of the cell value that speaks for the later of its classes ("positive") in
-the regression on all neurons.
+Neurons are numbered as the classifier's features are: units of the top layer, or of all layers, bottom layer first,
+where it was transferred with `--all-layers`. A classifier's neurons carry a sign, the side of the cell value that
+speaks for a class in the regression on all neurons. Of two exclusive classes this is the later one, "positive", and the
+other side speaks for the earlier. Of more classes, or of labels of which several may hold, it is the one on which the
+neuron weighs most; the other side speaks against that one and for none.
+
 A plain language model knows neither neuron nor sign: the neuron is named by the user, and its sign is that of the
 cell value.
 """
@@ -16,24 +20,29 @@ from sentneuron.core.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class ShownNeuron:
-    """A neuron of the top layer, as the heatmap and `--overwrite` see it."""
+    """A neuron, as the heatmap and `--overwrite` see it."""
 
     index: int
-    """Number of the unit."""
-    scale: float = 1.0
-    """Cell value, above zero, at which the colour is full."""
+    """Number of the unit among the classifier's features."""
+    scale: float | None = None
+    """Cell value, above zero, at which the colour is full; None where no classifier says."""
     sign: int = 1
     """+1 where a high cell value speaks for the positive class, -1 where a low one does."""
     negative: str = ""
-    """Class that the other side speaks for; empty where there is none."""
+    """What the other side speaks for; empty where there is nothing."""
     positive: str = ""
     """Class that the positive side speaks for; empty where no classifier says."""
+
+    def describe_pin(self, value: float) -> str:
+        """Return `neuron 388 is held at -1, the side of positive`."""
+        side = self.positive if self.sign * value > 0 else self.negative if value else ""
+        return f"neuron {self.index} is held at {value:+g}" + (f", the side of {side}" if side else "")
 
 
 def choose_neuron(classifier: dict[str, Any] | None, num_units: int, *, requested: int | None) -> ShownNeuron | None:
     """Return the neuron asked for, else the classifier's heaviest; None where there is neither.
 
-    `classifier` is a model file's; of more than two classes the second counts as positive.
+    `classifier` is a model file's, `num_units` the number of its features.
 
     Raises:
         UsageError: the model has no such neuron.
@@ -42,22 +51,17 @@ def choose_neuron(classifier: dict[str, Any] | None, num_units: int, *, requeste
         check_in_range(requested, num_units, option="--neuron")
     if classifier is None:
         return None if requested is None else ShownNeuron(index=requested)
-    heaviest = classifier["neurons"]
-    index = int(heaviest["indices"][0]) if requested is None else requested
-    scale = float(heaviest["scale"][heaviest["indices"].index(index)]) if index in heaviest["indices"] else 1.0
+    index = int(classifier["sentiment_neuron"]) if requested is None else requested
+    scale = float(classifier["scale"][index])
     weights = classifier["all"]["weight"][:, index]  # the regression on a few may leave the heaviest of all unused
-    is_binary = len(weights) == 1
-    weight = float(weights[0 if is_binary else 1])
+    row = int(weights.abs().argmax())
+    weight = float(weights[row])
     if weight == 0:
         return ShownNeuron(index=index, scale=scale)
-    negative, positive = (spoken(str(name)) for name in classifier["classes"][:2])
-    return ShownNeuron(
-        index=index,
-        scale=scale,
-        sign=1 if weight > 0 else -1,
-        negative=negative if is_binary else "",
-        positive=positive,
-    )
+    names = [spoken(str(name)) for name in classifier["classes"]]
+    is_binary = len(names) == 2 and not classifier["multi_label"]
+    negative, positive = names if is_binary else (f"not {names[row]}", names[row])
+    return ShownNeuron(index=index, scale=scale, sign=1 if weight > 0 else -1, negative=negative, positive=positive)
 
 
 def spoken(name: str) -> str:
@@ -92,10 +96,10 @@ def parse_overwrite(overwrite: str, num_units: int, *, neuron: ShownNeuron | Non
 
 
 def check_in_range(index: int, num_units: int, *, option: str) -> None:
-    """Check that the top layer has this unit.
+    """Check that there is this unit.
 
     Raises:
-        UsageError: it has not; the message names the option and the range.
+        UsageError: there is not; the message names the option and the range.
     """
     if not 0 <= index < num_units:
         raise UsageError(f"{option}: there is no neuron {index}", hint=f"this model's neurons are 0 to {num_units - 1}")

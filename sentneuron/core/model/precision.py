@@ -1,16 +1,18 @@
-"""Products with a fixed weight, as inference does one a step: fp32, bf16 or int8 weights.
+"""Products with a fixed weight, as inference does one a step: fp32, fp16, bf16 or int8 weights.
 
 Inputs and outputs are the model's own precision whatever the weights are; so are state and gates.
 
-bf16: weights and inputs are rounded to 8 significant bits. int8: weights are rounded to 8 bits a number, with a scale
-for each output unit, inputs to 7 bits, with a scale for each row, sums are exact; so a row's result does not depend on
-the others. int8 runs on a CPU, through torch's dynamic quantization, which torch has announced to remove and offers no
-other public operation for; where it is gone, asking for int8 is an error.
+bf16: weights and inputs are rounded to 8 significant bits, fp16: to 11. int8: weights are rounded to 8 bits a number,
+with a scale for each output unit, inputs to 7 bits, with a scale for each row, sums are exact; so a row's result does
+not depend on the others. int8 runs on a CPU, through torch's dynamic quantization, which torch has announced to remove
+and offers no other public operation for; where it is gone, asking for int8 is an error.
 
 What each gains and costs is in docs/performance.md.
 """
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -34,13 +36,13 @@ class Product:
 
 
 class HalfProduct(Product):
-    """The same with weight and inputs in bf16."""
+    """The same with weight and inputs in bf16 or fp16."""
 
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__(weight.bfloat16())
+    def __init__(self, weight: Tensor, *, dtype: torch.dtype) -> None:
+        super().__init__(weight.to(dtype))
 
     def __call__(self, inputs: Tensor, out: Tensor, *, add: bool = False) -> None:
-        product = torch.mm(inputs.bfloat16(), self._weight)
+        product = torch.mm(inputs.to(self._weight.dtype), self._weight)
         if add:
             out.add_(product)
         else:
@@ -80,7 +82,12 @@ def make_product(weight: Tensor, precision: Precision) -> Product:
     Raises:
         UsageError: an unknown precision; int8 on a GPU, or with a torch that has no such products.
     """
-    kinds: dict[str, type[Product]] = {"fp32": Product, "bf16": HalfProduct, "int8": Int8Product}
+    kinds: dict[str, Callable[[Tensor], Product]] = {
+        "fp32": Product,
+        "fp16": partial(HalfProduct, dtype=torch.float16),
+        "bf16": partial(HalfProduct, dtype=torch.bfloat16),
+        "int8": Int8Product,
+    }
     if precision not in kinds:
         raise UsageError(f"--precision {precision}", hint=f"give {', '.join(kinds)}")
     if precision == "int8" and weight.device.type != "cpu":
@@ -104,6 +111,6 @@ def quantized(weight: Tensor) -> nn.Module:
             model = quantize_dynamic(nn.Sequential(linear), {nn.Linear: per_channel_dynamic_qconfig})
     except (ImportError, RuntimeError) as error:
         raise UsageError(
-            f"--precision int8: torch {torch.__version__} has no int8 products here", hint="give fp32 or bf16"
+            f"--precision int8: torch {torch.__version__} has no int8 products here", hint="give fp32, fp16 or bf16"
         ) from error
     return model[0]

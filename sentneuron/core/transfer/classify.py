@@ -6,6 +6,7 @@ a blank line of a text file is such a record, and a record that cannot be read e
 write for it. Blank lines between the records of other formats are no records.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,7 +18,6 @@ import torch
 from sentneuron.core.atomic import atomic_open
 from sentneuron.core.config import ClassifyConfig
 from sentneuron.core.data.choice import choose_columns
-from sentneuron.core.data.labels import class_name
 from sentneuron.core.data.readers import BadRow
 from sentneuron.core.errors import DataError
 from sentneuron.core.launch.ranks import Ranks
@@ -26,10 +26,9 @@ from sentneuron.core.model.locate import find_model
 from sentneuron.core.transfer.classifier import Classifier, Scored
 from sentneuron.core.transfer.feature_pool import FeaturePool
 from sentneuron.core.transfer.features import Progress, no_progress, part_of
-from sentneuron.core.transfer.label_scores import LabelScores
+from sentneuron.core.transfer.label_scores import LabelScores, LabelSetCounts, make_counts
 from sentneuron.core.transfer.outputs import NpyWriter, RowWriter, open_rows
 from sentneuron.core.transfer.result_columns import ResultColumns
-from sentneuron.core.transfer.results import shown_probabilities
 from sentneuron.core.transfer.targets import RowSource, Target, find_target, open_inputs
 
 CHUNK_ROWS = 4096
@@ -52,6 +51,12 @@ class ClassifyReport:
     """Records in and rows out."""
     without_text: int
     """Rows with empty results."""
+    num_bytes: int
+    """Bytes of input."""
+    seconds: float
+    """From the first row read to the last one written; loading the model is not in it."""
+    rows_per_second: float
+    bytes_per_second: float
     predictions: dict[str, int]
     """Rows of each prediction."""
     scores: dict[str, Any] | None
@@ -115,11 +120,15 @@ def _classify(
         keys = [_choose_keys(source, config, announce) for source in sources]
         classifier = _load(config, model, device, pool)
         taken = [name for source in sources for name in source.columns or []]
-        added = ResultColumns(classifier.classes, taken=taken, neutral=config.neutral)
-        results = _Results(stack, target, stdout, sources[0], added)
-        label_scores = LabelScores(classifier.classes)
-        done, total = 0, _total_bytes(sources)
-        for source, (text_key, label_key) in zip(sources, keys, strict=True):
+        classes, multi_label = classifier.classes, classifier.multi_label
+        added = ResultColumns(classes, multi_label=multi_label, taken=taken, neutral=config.neutral)
+        results = _Results(stack, target, stdout, sources[0], added, excel_safe=config.excel_safe)
+        label_scores = make_counts(classes, multi_label=multi_label)
+        done, total, started = 0, _total_bytes(sources), time.monotonic()
+        for source, (text_key, named) in zip(sources, keys, strict=True):
+            label_keys = label_scores.keys(source.columns or [], named)
+            if len(label_keys) > 1 and not named:
+                announce(f"{source.name}: the classifier's labels are columns, too: {', '.join(label_keys)}")
             before = done
             for rows in chunks(source, text_key, num_ranks=num_ranks):
                 texts = [text if isinstance(text := row.get(text_key), str) else "" for row in rows]
@@ -127,15 +136,20 @@ def _classify(
                 scored = classifier.score(texts, progress=part_of(progress, before, after, total))
                 before = after
                 results.write(rows, scored)
-                if label_key is not None:
-                    label_scores.add([class_name(row.get(label_key)) for row in rows], scored.probabilities)
+                if label_keys:
+                    label_scores.add_rows(rows, label_keys, scored.probabilities)
             done += source.bytes_read
         results.finish()
+        seconds = max(time.monotonic() - started, 1e-6)
     return ClassifyReport(
         model=str(model),
         data=data_name,
         rows=results.num_rows,
         without_text=added.num_without_text,
+        num_bytes=done,
+        seconds=seconds,
+        rows_per_second=results.num_rows / seconds,
+        bytes_per_second=done / seconds,
         predictions=dict(added.counts),
         scores=_scores(label_scores, announce),
         outputs=[path for path in (target.rows, target.probabilities) if path is not None],
@@ -152,7 +166,14 @@ class _Results:
     """The outputs of one run; the files appear when `stack` ends without an error."""
 
     def __init__(
-        self, stack: ExitStack, target: Target, stdout: IO[bytes] | None, source: RowSource, added: ResultColumns
+        self,
+        stack: ExitStack,
+        target: Target,
+        stdout: IO[bytes] | None,
+        source: RowSource,
+        added: ResultColumns,
+        *,
+        excel_safe: bool = False,
     ) -> None:
         self.num_rows = 0
         self.last: Fields | None = None
@@ -166,7 +187,8 @@ class _Results:
         rows_file = stdout if target.rows is None else stack.enter_context(atomic_open(target.rows, "wb"))
         if rows_file is not None and target.format != "npy":
             columns = source.columns or []
-            self._rows = stack.enter_context(open_rows(rows_file, target.format, columns, added.types, source.schema))
+            writer = open_rows(rows_file, target.format, columns, added.types, source.schema, excel_safe=excel_safe)
+            self._rows = stack.enter_context(writer)
 
     def write(self, rows: list[Fields], scored: Scored) -> None:
         """Write rows with their results.
@@ -185,7 +207,7 @@ class _Results:
         if self._rows is not None:
             self._rows.write(whole)
         if self._probabilities is not None:
-            self._probabilities.write(shown_probabilities(scored.probabilities))
+            self._probabilities.write(self._added.shown(scored))
         self.num_rows += len(rows)
         self.last = whole[-1]
 
@@ -221,13 +243,13 @@ def chunks(source: RowSource, text_key: str, *, num_ranks: int = 1) -> Iterator[
         yield rows
 
 
-def _choose_keys(source: RowSource, config: ClassifyConfig, announce: Announce) -> tuple[str, str | None]:
-    """Return the columns with the text and the label, None where there is none, or several."""
+def _choose_keys(source: RowSource, config: ClassifyConfig, announce: Announce) -> tuple[str, list[str]]:
+    """Return the column with the text, and those with labels."""
     if source.format == "text":
-        return "text", None
+        return "text", []
     text_key, label_keys, line = choose_columns(source.name, source.columns or [], config.read)
     announce(line)
-    return text_key, label_keys[0] if len(label_keys) == 1 else None
+    return text_key, label_keys
 
 
 def _total_bytes(sources: Sequence[RowSource]) -> int | None:
@@ -236,7 +258,7 @@ def _total_bytes(sources: Sequence[RowSource]) -> int | None:
     return sum(sizes) if len(sizes) == len(sources) else None
 
 
-def _scores(label_scores: LabelScores, announce: Announce) -> dict[str, Any] | None:
+def _scores(label_scores: LabelScores | LabelSetCounts, announce: Announce) -> dict[str, Any] | None:
     """Return the scores, and say which labels could not be scored."""
     scores = label_scores.result()
     num_scored = 0 if scores is None else scores.num_rows

@@ -7,8 +7,9 @@ JSON or Parquet value that is no text is spelled as JSON in CSV, and null is the
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -20,6 +21,9 @@ from sentneuron.core.config import OutputFormat
 from sentneuron.core.errors import DataError
 
 Fields = Mapping[str, object]
+
+FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class RowWriter(Protocol):
@@ -40,19 +44,30 @@ def open_rows(
     columns: Sequence[str],
     added: Mapping[str, pa.DataType],
     schema: pa.Schema | None,
+    *,
+    excel_safe: bool = False,
 ) -> Iterator[RowWriter]:
     """Write the input's `columns` (with these Parquet types, or those of the first rows) and the `added` ones.
+
+    `excel_safe` leads cells of CSV that a spreadsheet would take for a formula by an apostrophe.
 
     Half a surrogate pair, which has no UTF-8 form, is written as its escape, as JSON spells it.
     """
     if output_format == "parquet":
         parquet = ParquetWriter(file, columns, added, schema)
-        yield parquet
+        try:
+            yield parquet
+        except BaseException:
+            parquet.abandon()
+            raise
         parquet.close()
         return
     text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
     try:
-        yield JsonlWriter(text) if output_format == "jsonl" else CsvWriter(text, [*columns, *added])
+        if output_format == "jsonl":
+            yield JsonlWriter(text)
+        else:
+            yield CsvWriter(text, [*columns, *added], excel_safe=excel_safe)
     finally:
         text.detach()
 
@@ -60,16 +75,17 @@ def open_rows(
 class CsvWriter:
     """CSV with a header, parted by commas, quoted where needed."""
 
-    def __init__(self, file: IO[str], columns: Sequence[str]) -> None:
+    def __init__(self, file: IO[str], columns: Sequence[str], *, excel_safe: bool = False) -> None:
         self._file = file
         self._columns = list(columns)
+        self._cell = _safe_cell if excel_safe else _cell
         self._csv = csv_writer(file)
-        self._csv.writerow(self._columns)
+        self._csv.writerow([self._cell(column) for column in self._columns])
 
     def write(self, rows: Sequence[Fields]) -> None:
         """Write rows and flush; raises as `RowWriter`."""
         check_columns(rows, self._columns)
-        self._csv.writerows([_cell(row.get(column)) for column in self._columns] for row in rows)
+        self._csv.writerows([self._cell(row.get(column)) for column in self._columns] for row in rows)
         self._file.flush()
 
 
@@ -139,6 +155,12 @@ class ParquetWriter:
         assert self._parquet is not None
         self._parquet.close()
 
+    def abandon(self) -> None:
+        """Let go of a file that will not be used, while it is still open: pyarrow would complain later."""
+        if self._parquet is not None:
+            with suppress(OSError, pa.ArrowException):
+                self._parquet.close()
+
     def _begin(self, schema: pa.Schema) -> None:
         for name, kind in self._added.items():
             schema = schema.append(pa.field(name, kind))
@@ -191,6 +213,15 @@ def _cell(value: object) -> str:
     if isinstance(value, bool | int | float | list | dict):
         return json.dumps(value, ensure_ascii=False, default=_plain)
     return _plain(value)
+
+
+def _safe_cell(value: object) -> str:
+    """Return a value as a CSV cell that no spreadsheet takes for a formula: numbers as they are, the rest as text.
+
+    Source: OWASP, "CSV Injection", for the characters, the full-width ones among them.
+    """
+    cell = _cell(value)
+    return f"'{cell}" if cell.startswith(FORMULA_STARTS) and not NUMBER.fullmatch(cell) else cell
 
 
 def _plain(value: object) -> str:

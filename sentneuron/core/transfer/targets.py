@@ -106,13 +106,15 @@ def find_target(config: ClassifyConfig, sources: Sequence[RowSource]) -> Target:
     An output that is named is the only one. Its format is the one asked for, that of its name, or the input's.
 
     Raises:
-        UsageError: several inputs without an output, or a binary format on stdout.
+        UsageError: several inputs without an output, a binary format on stdout, or --excel-safe without CSV.
         DataError: inputs whose columns differ, where all rows need the same.
     """
     data = config.data if config.data is not None else DEFAULT_DATA
     to_stdout = config.output == Path("-") or (config.output is None and (config.text is not None or data == "-"))
     named = SUFFIXES.get(config.output.suffix.lower()) if config.output is not None else None
     chosen = config.output_format or named or _natural_format(sources[0].format, to_stdout=to_stdout)
+    if config.excel_safe and chosen != "csv":
+        raise UsageError(f"--excel-safe with {chosen} output", hint="add --format csv, or leave it out")
     if chosen in ("csv", "parquet"):
         _check_same_columns(sources)
     if to_stdout:

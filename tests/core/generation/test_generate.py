@@ -12,6 +12,7 @@ from sentneuron.core.data.text import TextRule
 from sentneuron.core.errors import UsageError
 from sentneuron.core.generation.generate import Generated, generate, prompt_bytes, write_samples
 from sentneuron.core.generation.heatmap import CharacterValues
+from sentneuron.core.generation.sampling import sample
 from sentneuron.core.model.checkpoint import SavedModel
 from sentneuron.core.model.language_model import LanguageModel
 from sentneuron.core.model.runner import Runner
@@ -32,15 +33,18 @@ def language_model() -> SavedModel:
 def classifier(language_model: SavedModel) -> SavedModel:
     regressions: dict[str, Any] = {
         "classes": ["negative", "positive"],
+        "multi_label": False,
         "pooling": "mean",
+        "all_layers": False,
         "all": {"weight": torch.full((1, 8), -1.0), "bias": torch.zeros(1), "C": 1.0},
         "neurons": {
             "indices": [3],
             "weight": torch.tensor([[-2.0]]),
             "bias": torch.zeros(1),
             "C": 1.0,
-            "scale": [0.25],
         },
+        "sentiment_neuron": 3,
+        "scale": torch.full((8,), 0.25),
     }
     return SavedModel(kind="classifier", model=language_model.model, rule=TextRule(), classifier=regressions)
 
@@ -138,6 +142,103 @@ def test_overwrite_pins_the_side_that_the_classifier_calls_positive(classifier: 
     assert set(only(made).values) == {-1.0}
 
 
+@pytest.fixture(scope="module")
+def two_layers() -> SavedModel:
+    """A classifier on the features of two layers of four units; the heaviest is unit 2 of the lower one."""
+    torch.manual_seed(2)
+    model = LanguageModel(ModelConfig(nhid=4, emsize=4, nlayers=2))
+    weight = torch.zeros(1, 8)
+    weight[0, 2], weight[0, 6] = 2.0, -1.0
+    regressions: dict[str, Any] = {
+        "classes": ["negative", "positive"],
+        "multi_label": False,
+        "pooling": "last",
+        "all_layers": True,
+        "all": {"weight": weight, "bias": torch.zeros(1), "C": 1.0},
+        "neurons": {"indices": [2], "weight": weight[:, 2:3], "bias": torch.zeros(1), "C": 1.0},
+        "sentiment_neuron": 2,
+        "scale": torch.arange(1, 9) / 10,
+    }
+    return SavedModel(kind="classifier", model=model, rule=TextRule(), classifier=regressions)
+
+
+def test_a_classifier_on_all_layers_shows_and_pins_its_neurons_in_their_own_layer(two_layers: SavedModel):
+    runner = Runner(two_layers.model)
+    made = {unit: generate(two_layers, GenerateConfig(text="ab", heatmap=True, neuron=unit)) for unit in (2, 6)}
+    state = runner.initial_state(1)
+    for byte in b"\n ab":
+        state = runner.step(torch.tensor([byte]), state)
+    for unit, layer in ((2, 0), (6, 1)):
+        assert only(made[unit]).values[-1] == pytest.approx(float(state[layer][-1][0, 2]), abs=1e-6)
+        assert made[unit].scale is not None
+        assert made[unit].scale.limit == pytest.approx((unit + 1) / 10)
+    assert only(generate(two_layers, GenerateConfig(text="ab", heatmap=True))).neuron == 2
+    pinned = generate(two_layers, GenerateConfig(gen_length=5, overwrite="2=3,6=-1", neuron=6))
+    assert set(only(pinned).values) == {-1.0}
+    with pytest.raises(UsageError, match="0 to 7"):
+        generate(two_layers, GenerateConfig(neuron=8))
+
+
+def test_a_language_models_neurons_are_those_of_the_top_layer(two_layers: SavedModel):
+    plain = SavedModel(kind="language-model", model=two_layers.model, rule=TextRule())
+    shown = only(generate(plain, GenerateConfig(text="ab", gen_length=0, neuron=2))).values
+    assert shown == only(generate(two_layers, GenerateConfig(text="ab", gen_length=0, neuron=6))).values
+
+
+def test_a_language_models_scale_is_its_own_and_the_same_whatever_is_asked_of_it(language_model: SavedModel):
+    scales = set()
+    for seed, text in ((0, "a"), (9, "I loved this")):
+        made = generate(language_model, GenerateConfig(text=text, heatmap=True, neuron=7, seed=seed))
+        assert made.scale is not None
+        scales.add(made.scale.limit)
+    (limit,) = scales
+    own = [sample(Runner(language_model.model), b"\n ", length=128, seed=0, neuron=7, num_samples=64)]
+    sizes = sorted(abs(value) for values in own[0].sample_values for value in values)
+    assert sum(size > limit for size in sizes) == pytest.approx(len(sizes) / 100, abs=1)
+    assert limit != 1.0
+
+
+def test_a_length_has_no_bound_where_nothing_is_kept(language_model: SavedModel):
+    class EnoughError(Exception):
+        pass
+
+    num_pieces = 0
+
+    def take(piece: str) -> None:
+        nonlocal num_pieces
+        num_pieces += 1
+        if num_pieces > 50:
+            raise EnoughError
+
+    endless = GenerateConfig(gen_length=10**30)
+    with pytest.raises(EnoughError):
+        generate(language_model, endless, keep=False, on_text=take)
+    with pytest.raises(UsageError, match=r"--gen-length .* ask for 100,000,000 or fewer"):
+        generate(language_model, endless)
+    with pytest.raises(UsageError, match="ask for 10,000,000 or fewer"):
+        generate(language_model, GenerateConfig(gen_length=10_000_001, num_samples=10))
+
+
+def test_each_setting_of_the_sampling_shows_in_the_text(language_model: SavedModel):
+    def made(**settings: Any) -> str:
+        return only(generate(language_model, GenerateConfig(text="It", gen_length=40, **settings))).text
+
+    likeliest = made(temperature=0)
+    assert likeliest == made(top_k=1) == made(top_p=1e-9)
+    assert len({likeliest, made(), made(temperature=3), made(top_k=3), made(top_p=0.3), made(seed=1)}) == 6
+
+
+def test_negate_flips_the_colours_and_nothing_else(classifier: SavedModel):
+    plain, flipped = (
+        generate(classifier, GenerateConfig(text="fine", heatmap=True, negate=negate)) for negate in (False, True)
+    )
+    assert plain.samples == flipped.samples
+    assert plain.scale is not None
+    assert flipped.scale is not None
+    assert (plain.scale.direction, plain.scale.green_class) == (-1, "positive")
+    assert (flipped.scale.direction, flipped.scale.green_class) == (1, "negative")
+
+
 def test_overwrite_of_nothing_generated_is_wrong_usage(classifier: SavedModel):
     with pytest.raises(UsageError, match="--gen-length"):
         generate(classifier, GenerateConfig(text="a", heatmap=True, overwrite="+1"))
@@ -152,10 +253,10 @@ def test_json_lines_hold_text_characters_values_and_neuron_of_one_length(classif
     write_samples(tmp_path / "x.jsonl", made.samples)
     saved = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text("utf-8").splitlines()]
     assert len(saved) == 2
-    for one, sample in zip(saved, made.samples, strict=True):
-        assert one["text"] == sample.text
-        assert one["characters"] == list(sample.text)
-        assert one["values"] == pytest.approx(sample.values)
+    for one, kept in zip(saved, made.samples, strict=True):
+        assert one["text"] == kept.text
+        assert one["characters"] == list(kept.text)
+        assert one["values"] == pytest.approx(kept.values)
         assert one["neuron"] == 3
 
 

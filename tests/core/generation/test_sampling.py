@@ -111,7 +111,7 @@ def test_a_sample_does_not_depend_on_how_many_there_are(runner: Runner):
     assert sample(runner, b"\n a", length=30, num_samples=1).samples == few[:1]
 
 
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
 def test_a_sample_does_not_depend_on_how_many_there_are_at_a_precision(precision: Precision):
     torch.manual_seed(1)
     runner = Runner(LanguageModel(ModelConfig(nhid=12, emsize=6)), precision=precision)
@@ -138,14 +138,35 @@ def test_recorded_values_are_the_cell_after_each_byte(runner: Runner):
     for byte in b"\n ab" + made.samples[1]:
         state = runner.step(torch.tensor([byte]), state)
         expected.append(float(runner.cells(state)[0, 7]))
-    assert made.prompt_values + made.sample_values[1] == pytest.approx(expected, abs=1e-6)
+    assert [*made.prompt_values, *made.sample_values[1]] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_pinned_neuron_holds_its_value_at_every_step_and_steers_the_rest(runner: Runner):
     free = sample(runner, b"\n ab", length=40, temperature=0, neuron=7)
     pinned = sample(runner, b"\n ab", length=40, temperature=0, neuron=7, pins={7: 5.0, 2: -5.0})
-    assert set(pinned.prompt_values + pinned.sample_values[0]) == {5.0}
+    assert {*pinned.prompt_values, *pinned.sample_values[0]} == {5.0}
     assert pinned.samples != free.samples
+
+
+def test_on_all_layers_a_number_names_a_unit_of_any_layer_from_the_bottom_up(runner: Runner):
+    deep = Runner(runner.model, all_layers=True)
+    top, bottom = 12 + 7, 7
+    free = {unit: sample(deep, b"\n ab", length=9, neuron=unit) for unit in (top, bottom)}
+    assert free[top] == sample(runner, b"\n ab", length=9, neuron=7)
+    assert free[bottom].prompt_values != free[top].prompt_values
+    pinned = sample(deep, b"\n ab", length=9, neuron=top, pins={bottom: 4.0})
+    assert pinned.prompt_values[0] == free[top].prompt_values[0]  # a pin shows from the next byte on
+    assert pinned.prompt_values[1] != free[top].prompt_values[1]
+    assert set(sample(deep, b"\n ab", length=9, neuron=bottom, pins={bottom: 4.0}).prompt_values) == {4.0}
+
+
+def test_what_is_not_kept_is_handed_out_all_the_same(runner: Runner):
+    seen: list[list[int]] = []
+    made = sample(runner, b"\n ", length=8, num_samples=2, neuron=7, keep=False, on_bytes=seen.append)
+    assert (made.samples, [len(values) for values in made.sample_values]) == ([b"", b""], [0, 0])
+    assert len(made.prompt_values) == 2
+    kept = sample(runner, b"\n ", length=8, num_samples=2, neuron=7).samples
+    assert [bytes(row[index] for row in seen) for index in range(2)] == kept
 
 
 def test_bytes_are_handed_out_as_they_are_drawn(runner: Runner):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from sentneuron.core.config import ModelConfig
+from sentneuron.core.config import ModelConfig, Precision
 from sentneuron.core.errors import UsageError
 from sentneuron.core.model.checkpoint import load_model
 from sentneuron.core.model.language_model import LanguageModel
@@ -15,7 +15,7 @@ from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.model.precision import make_product
 from sentneuron.core.model.runner import Runner
 
-ERRORS = {"fp32": (0, 1e-6), "bf16": (5e-4, 5e-3), "int8": (2e-3, 2e-2)}
+ERRORS = {"fp32": (0, 1e-6), "fp16": (5e-5, 6e-4), "bf16": (5e-4, 5e-3), "int8": (2e-3, 2e-2)}
 """Smallest and largest error of a product, relative to its norm."""
 
 
@@ -65,9 +65,11 @@ def test_int8_off_the_cpu_is_wrong_usage(weight):
         make_product(weight.to("meta"), "int8")
 
 
-def test_a_precision_for_another_cell_is_wrong_usage():
-    with pytest.raises(UsageError, match="--precision bf16 on a GRU model"):
-        Runner(LanguageModel(ModelConfig(model="GRU", nhid=8)), precision="bf16")
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
+@pytest.mark.parametrize("cell", ["LSTM", "GRU", "RNNTanh", "RNNReLU"])
+def test_a_precision_for_another_cell_is_wrong_usage(cell, precision):
+    with pytest.raises(UsageError, match=f"--precision {precision} on a {cell} model"):
+        Runner(LanguageModel(ModelConfig(model=cell, nhid=8)), precision=precision)
 
 
 def bits_per_byte(runner: Runner, text: bytes) -> float:
@@ -82,13 +84,14 @@ def bits_per_byte(runner: Runner, text: bytes) -> float:
 def test_the_shipped_model_loses_little_and_something_by_each_precision():
     model = load_model(PRETRAINED).model
     text = b"\n The acting is wonderful, but the story is thin and the film is far too long. I would not see it again. "
-    exact, half, int8 = (bits_per_byte(Runner(model, precision=name), text) for name in ERRORS)
+    names: list[Precision] = ["fp32", "bf16", "int8"]  # fp16 is slow on a CPU, and nearer than bf16: see above
+    exact, half, int8 = (bits_per_byte(Runner(model, precision=name), text) for name in names)
     assert 1.0 < exact < 3.0
     assert 0 < abs(half - exact) < 0.01
     assert 0 < abs(int8 - exact) < 0.03
 
 
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
 def test_every_product_of_every_layer_has_the_precision(precision):
     torch.manual_seed(0)
     model = LanguageModel(ModelConfig(nhid=16, emsize=8, nlayers=2))

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentneuron.core.config import ClassifyConfig
+from sentneuron.core.config import ClassifyConfig, ReadConfig
 from sentneuron.core.errors import DataError, UsageError
 from sentneuron.core.transfer import classify as engine
 from sentneuron.core.transfer.classifier import Classifier
@@ -69,7 +70,7 @@ def test_probabilities_stand_in_an_npy_file_with_nan_where_there_is_no_text(data
     assert not (tmp_path / "data.classified.csv").exists()
 
 
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
 def test_a_precision_changes_the_probabilities_by_little_and_not_by_nothing(data, model, tmp_path, precision):
     classify(ClassifyConfig(data=data, model=model))
     exact = np.load(tmp_path / "data.probs.npy")
@@ -236,12 +237,108 @@ def test_more_classes_have_a_probability_each(data, make_classifier, tmp_path):
         classify(ClassifyConfig(data=data, model=model, neutral=(0.4, 0.6)))
 
 
+@pytest.fixture
+def emotions(make_classifier):
+    return str(make_classifier(("anger", "joy"), multi_label=True))
+
+
+def test_several_labels_are_named_together_and_have_a_probability_each(data, emotions, tmp_path):
+    report = classify(ClassifyConfig(data=data, model=emotions))
+    rows = read_csv((tmp_path / "data.classified.csv").read_text())
+    assert list(rows[0])[2:] == ["prediction", "probability_anger", "probability_joy", "neuron"]
+    probabilities = np.load(tmp_path / "data.probs.npy")
+    assert probabilities.shape == (8, 2)
+    for i, row in enumerate(rows):
+        if i not in NO_TEXT:
+            holds = [name for name, value in zip(("anger", "joy"), probabilities[i], strict=True) if value > 0.5]
+            assert row["prediction"] == (",".join(holds) or "none")
+    assert report.predictions == Counter(row["prediction"] for row in rows if row["prediction"])
+    assert {"none", "anger,joy"} <= report.predictions.keys()
+    with pytest.raises(UsageError, match="--neutral with 2 labels"):
+        classify(ClassifyConfig(data=data, model=emotions, neutral=(0.4, 0.6)))
+
+
+def test_several_labels_are_scored_where_the_input_has_them_all(emotions, tmp_path):
+    probabilities = Classifier.load(tmp_path / "classifier.pt").score(TEXTS).probabilities
+    truth = (probabilities > 0.5).astype(int)
+    rows = [(*labels, text) for labels, text in zip(truth.tolist(), TEXTS, strict=True)]
+    for header, keys in ((["Anger", "JOY", "text"], "auto"), (["a", "b", "text"], "a,b")):
+        write_csv(tmp_path / "labelled.csv", header, rows)
+        read, lines = ReadConfig(label_key=keys), []
+        report = classify(ClassifyConfig(data="labelled.csv", model=emotions, read=read), announce=lines.append)
+        said = "labelled.csv: the classifier's labels are columns, too: Anger, JOY"
+        assert (said in lines) == (keys == "auto")
+        assert report.scores["rows"] == 6
+        assert report.scores["jaccard"] == report.scores["labels"]["joy"]["accuracy"] == 1
+        assert report.scores["classes"] == ["anger", "joy"]
+    write_csv(tmp_path / "less.csv", ["anger", "text"], [row[1:] for row in rows])
+    assert classify(ClassifyConfig(data="less.csv", model=emotions)).scores is None
+
+
 def test_the_pooling_of_the_classifier_is_followed(data, make_classifier):
     found = {}
     for pooling in ("last", "mean"):
         classify(ClassifyConfig(data=data, model=str(make_classifier(pooling=pooling))))
         found[pooling] = np.load("data.probs.npy")
     assert np.nanmax(np.abs(found["last"] - found["mean"])) > 1e-3
+
+
+def test_the_report_says_how_much_was_read_and_how_fast(data, model, tmp_path):
+    report = classify(ClassifyConfig(data=data, model=model))
+    assert report.num_bytes == (tmp_path / "data.csv").stat().st_size
+    assert report.rows_per_second * report.seconds == pytest.approx(8)
+    assert report.bytes_per_second * report.seconds == pytest.approx(report.num_bytes)
+
+
+def test_formulas_in_a_text_are_made_safe_where_asked(model, tmp_path):
+    path = write_csv(tmp_path / "data.csv", ["text"], [("=cmd()",), ("good",)])
+    for excel_safe, shown in ((False, "=cmd()"), (True, "'=cmd()")):
+        classify(ClassifyConfig(data=path, model=model, excel_safe=excel_safe))
+        assert read_csv((tmp_path / "data.classified.csv").read_text())[0]["text"] == shown
+
+
+def test_the_columns_and_the_encoding_that_are_named_are_taken(model, tmp_path):
+    content = "text,body,label,mark\nwrong,Crème,x,1\nwrong,dull,y,0\n"
+    (tmp_path / "a.csv").write_bytes(content.encode("latin-1"))
+    read = ReadConfig(encoding="latin-1", text_key="body", label_key="mark")
+    report = classify(ClassifyConfig(data="a.csv", model=model, read=read))
+    scored = Classifier.load(tmp_path / "classifier.pt").score(["Crème", "dull"]).probabilities[:, 1]
+    rows = read_csv((tmp_path / "a.classified.csv").read_text())
+    assert [float(row["probability"]) for row in rows] == pytest.approx(scored.tolist(), abs=1e-5)
+    assert rows[0]["body"] == "Crème"
+    assert report.scores["rows"] == 2
+
+
+def test_stdin_goes_to_stdout_and_nowhere_else(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"good\n\nbad, very\n")))
+    out = io.BytesIO()
+    report = classify(ClassifyConfig(data="-", model=model), stdout=out)
+    rows = read_csv(out.getvalue().decode())
+    assert [row["text"] for row in rows] == ["good", "", "bad, very"]
+    assert (report.rows, report.without_text, report.outputs) == (3, 1, [])
+    assert [path.name for path in tmp_path.iterdir()] == ["classifier.pt"]
+
+
+def test_every_format_that_can_be_read_can_be_classified(model, tmp_path):
+    texts = ["I loved it", "dull and long"]
+    table = pa.table({"text": texts})
+    pq.write_table(table, tmp_path / "a.parquet")
+    contents = {
+        "a.csv": "text\nI loved it\ndull and long\n",
+        "a.tsv": "id\ttext\n1\tI loved it\n2\tdull and long\n",
+        "a.json": json.dumps([{"text": text} for text in texts]),
+        "a.ndjson": "".join(json.dumps({"text": text}) + "\n" for text in texts),
+        "a.py.json": "".join(f"{{'text': {text!r}}}\n" for text in texts),
+        "a.txt": "I loved it\ndull and long\n",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    found = {}
+    for name in (*contents, "a.parquet"):
+        classify(ClassifyConfig(data=name, model=model, output=tmp_path / "out.npy"))
+        found[name] = np.load(tmp_path / "out.npy").tolist()
+    assert all(values == pytest.approx(found["a.csv"], abs=1e-6) for values in found.values()), found
+    assert len(found["a.csv"]) == 2
 
 
 def test_progress_ends_with_all_bytes(data, model, tmp_path, monkeypatch):

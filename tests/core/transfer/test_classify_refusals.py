@@ -59,6 +59,14 @@ def test_binary_formats_do_not_go_to_stdout(model, output_format):
         classify(ClassifyConfig(text="a", model=model, output_format=output_format), stdout=io.BytesIO())
 
 
+@pytest.mark.parametrize("output_format", ["jsonl", "parquet", "npy"])
+def test_cells_are_made_safe_in_csv_alone(good_data, model, tmp_path, output_format):
+    with pytest.raises(UsageError, match=f"--excel-safe with {output_format}"):
+        classify(ClassifyConfig(data=good_data, model=model, output_format=output_format, excel_safe=True))
+    classify(ClassifyConfig(data=good_data, model=model, excel_safe=True))
+    assert (tmp_path / "data.classified.csv").exists()
+
+
 def test_a_later_field_never_replaces_a_result_or_the_reverse(model, tmp_path):
     records = [{"text": "a"}] * 150 + [{"text": "b", "prediction": "mine"}]
     (tmp_path / "a.json").write_text("\n".join(map(json.dumps, records)))

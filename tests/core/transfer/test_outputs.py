@@ -49,6 +49,20 @@ def test_csv_gives_back_every_text_as_it_was():
     assert {row["probability"] for row in read} == {"0.25"}
 
 
+def test_cells_that_a_spreadsheet_would_run_are_led_by_an_apostrophe_where_asked():
+    formulas = ["=1+1", "+49 30 1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "-", "=", "-x", "+1e"]
+    plain = ["", "a", " =1", "'=1", "-2", "+2.5e-3", "-.5", "007", "a=b", "-1.", "1-2"]
+    file = io.BytesIO()
+    with open_rows(file, "csv", ["text", "=n"], ADDED, None, excel_safe=True) as writer:
+        rows = [{"text": text, "=n": -1.5, "prediction": "-x", "probability": -0.25} for text in formulas + plain]
+        writer.write(rows)
+    header, *read = csv.reader(io.StringIO(file.getvalue().decode(), newline=""))
+    assert header == ["text", "'=n", "prediction", "probability"]
+    assert [row[0] for row in read] == ["'" + text for text in formulas] + plain
+    assert {tuple(row[1:]) for row in read} == {("-1.5", "'-x", "-0.25")}
+    assert [row["text"] for row in rows] == formulas + plain, "the rows themselves are not touched"
+
+
 def test_jsonl_gives_back_every_value_as_it_was():
     rows = [{"text": text, "n": 1.5, "deep": {"a": [1, None]}} for text in HOSTILE]
     assert [json.loads(line) for line in written("jsonl", rows).decode().splitlines()] == rows

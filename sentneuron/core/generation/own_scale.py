@@ -1,0 +1,27 @@
+"""Where a heatmap's colour is full, for a plain language model: what the model's own statistics say.
+
+A classifier brings the scale of every unit from its validation text. A language model has no text, so it makes some:
+from a fixed seed, whatever seed the user gave, so that one model has one scale.
+"""
+
+import numpy as np
+
+from sentneuron.core.data.text import TextRule
+from sentneuron.core.generation.sampling import sample
+from sentneuron.core.model.runner import Runner
+
+NUM_STREAMS, LENGTH = 64, 128
+"""Texts generated side by side, and bytes of each."""
+PERCENTILE = 99
+
+
+def own_scale(runner: Runner, rule: TextRule, unit: int) -> float:
+    """Return the 99th percentile of the size of a top-layer unit's cell value over text of the model's own; above zero.
+
+    1 for a unit that is zero everywhere.
+
+    Raises:
+        DataError: the model's output is not finite.
+    """
+    made = sample(runner, rule.clean("").removesuffix(b" "), length=LENGTH, num_samples=NUM_STREAMS, neuron=unit)
+    return float(np.percentile(np.abs(np.array(made.sample_values)), PERCENTILE)) or 1.0
