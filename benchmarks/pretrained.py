@@ -22,7 +22,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from sentneuron.core.config import Pooling, TransferConfig
-from sentneuron.core.data.labelled import Example, load_labelled
+from sentneuron.core.data.examples import Example
+from sentneuron.core.data.labelled import load_labelled
 from sentneuron.core.model.checkpoint import load_model, save_model
 from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.model.runner import Runner
@@ -51,9 +52,9 @@ def probe_scores(runner: Runner, parts: Parts, classes: list[str]) -> dict[str, 
     scores: dict[str, Any] = {}
     for pooling in POOLINGS:
         x = {part: featurize(runner, texts[part], pooling=pooling) for part in parts}
-        everything = fit_probe(x["train"], truth["train"], x["valid"], truth["valid"], seed=0)
+        everything = fit_probe(x["train"], truth["train"], x["valid"], truth["valid"])
         neurons = heaviest_neurons(everything.weight, 1)
-        single = fit_probe(x["train"][:, neurons], truth["train"], x["valid"][:, neurons], truth["valid"], seed=0)
+        single = fit_probe(x["train"][:, neurons], truth["train"], x["valid"][:, neurons], truth["valid"])
         scores[pooling] = {
             "valid": everything.valid_accuracy,
             "test": accuracy(everything.probabilities(x["test"]), truth["test"]),

@@ -49,10 +49,10 @@ def _no_network(monkeypatch):
 
 
 def settings_of(words: list[str]) -> Any:
-    """What a command line of `train`, `transfer` or `classify` asks for, read by the command itself."""
+    """What a command line of one of the commands that run a model asks for, read by the command itself."""
     found = []
     with pytest.MonkeyPatch.context() as patch:
-        for command in ("train", "transfer", "classify"):
+        for command in ("train", "transfer", "classify", "generate"):
             name = f"{command.capitalize()}Config"
             kind: type = getattr(config, name)
 
@@ -202,6 +202,49 @@ def shards(tmp_path_factory) -> Path:
     )
     write_shards(config)
     return folder / "reviews.shards"
+
+
+@pytest.fixture
+def make_model_file(tmp_path):
+    """Return a function that writes a model of 12 untrained units, with a classifier for `classes`, if any."""
+    import torch
+
+    from sentneuron.core.config import ModelConfig
+    from sentneuron.core.data.text import TextRule
+    from sentneuron.core.model.checkpoint import SavedModel, save_model
+    from sentneuron.core.model.language_model import LanguageModel
+
+    def make(
+        classes: tuple[str, ...] = ("0", "1"),
+        *,
+        name: str = "model.pt",
+        pooling: str = "mean",
+        multi_label: bool = False,
+        nlayers: int = 1,
+        seed: int = 3,
+    ) -> Path:
+        torch.manual_seed(seed)
+        model = LanguageModel(ModelConfig(nhid=12, emsize=8, nlayers=nlayers)).eval()
+        num_rows = 1 if len(classes) == 2 and not multi_label else len(classes)
+        num_features = 12 * nlayers
+        weight, neurons = torch.randn(num_rows, num_features) * 20, [4, 7]
+        bias = torch.linspace(-0.2, 0.2, num_rows)
+        classifier = {
+            "classes": list(classes),
+            "multi_label": multi_label,
+            "pooling": pooling,
+            "all_layers": nlayers > 1,
+            "all": {"weight": weight, "bias": bias, "C": 0.5},
+            "neurons": {"indices": neurons, "weight": weight[:, neurons], "bias": bias.clone(), "C": 0.25},
+            "sentiment_neuron": neurons[0],
+            "scale": torch.ones(num_features),
+        }
+        saved = SavedModel(kind="classifier" if classes else "language-model", model=model, rule=TextRule())
+        saved.classifier = classifier if classes else None
+        save_model(tmp_path / name, saved)
+        return tmp_path / name
+
+    return make
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ def run_script(name: str, *options: str) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("name", ["train_step", "trainer_rate", "gpu_suite"])
+@pytest.mark.parametrize("name", ["train_step", "trainer_rate", "gpu_suite", "l1_path"])
 def test_help_names_the_command_and_every_option(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
     with pytest.raises(SystemExit) as ended:
@@ -157,6 +158,42 @@ def test_the_trainer_and_the_bare_step_take_turns_and_only_their_own_time_counts
     assert turns.bare_seconds == [6, 6, 6]
     assert turns.trainer_cpu_seconds == [7.5, 7.5, 7.5]
     assert turns.bare_cpu_seconds == [3, 3, 3]
+
+
+def test_the_path_is_timed_beside_liblinear_with_the_objectives_of_both(tmp_path, monkeypatch, capsys):
+    import l1_path
+
+    monkeypatch.setattr(
+        sys, "argv", ["l1_path.py", "--rows", "60", "--columns", "40", "--rounds", "2", "--output", str(tmp_path)]
+    )
+    l1_path.main()
+    figures = json.loads((tmp_path / f"l1_path_synthetic_60x40_{torch.get_num_threads()}t.json").read_text())
+    assert figures["plain_over_path"]["rounds"] == 2
+    assert [fit["C"] for fit in figures["fits"]] == list(l1_path.STRENGTHS)
+    assert all(fit["path_minus_plain"] <= 1e-6 for fit in figures["fits"])
+    assert "plain / path" in capsys.readouterr().out
+
+
+def test_a_path_that_is_worse_than_liblinear_has_no_figures(tmp_path, monkeypatch):
+    import l1_path
+
+    right = l1_path.l1_path
+    monkeypatch.setattr(l1_path, "l1_path", lambda *given, **options: (0.9 * right(*given, **options)[0], np.zeros(9)))
+    monkeypatch.setattr(sys, "argv", ["l1_path.py", "--rows", "60", "--columns", "40", "--output", str(tmp_path)])
+    with pytest.raises(SystemExit, match="worse than plain liblinear"):
+        l1_path.main()
+    assert not list(tmp_path.iterdir())
+
+
+def test_widened_features_keep_the_real_ones_in_front():
+    import l1_path
+
+    features, _ = l1_path.synthetic(30, 42)
+    wide = l1_path.widen(features, 90)
+    assert wide.shape == (30, 90)
+    assert wide.dtype == np.float32
+    np.testing.assert_array_equal(wide[:, :42], features)
+    assert np.linalg.matrix_rank(wide[:, 42:]) == 30
 
 
 def test_a_part_that_hangs_crashes_or_dies_takes_nothing_else_with_it():

@@ -1,17 +1,20 @@
 """`sentneuron transfer`: a language model and labelled texts in, a classifier out."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from sentneuron.commands.launching import joined
 from sentneuron.commands.options import (
+    Bf16,
     Config,
     Debug,
     Device,
     Encoding,
     Format,
+    Fp16,
     Gpus,
     Json,
     LabelKey,
@@ -21,15 +24,19 @@ from sentneuron.commands.options import (
     Verbose,
     option,
 )
+from sentneuron.commands.parsing import parse_precision
+from sentneuron.commands.score_tables import LABEL_HEADER, label_rows, summary_rows
 from sentneuron.core.config import LaunchConfig, Pooling, ReadConfig, TransferConfig
-
-if TYPE_CHECKING:
-    from sentneuron.core.transfer.transfer import TransferReport
 
 
 def transfer(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model file to take features from.")],
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL", help="Model to take features from; default: model.pt here, else the pretrained."
+        ),
+    ] = TransferConfig.model,
     config: Config = None,
     data: Annotated[
         str, option(help="sst, imdb, a folder with train, val and test files, or one labelled file.")
@@ -37,7 +44,16 @@ def transfer(
     train: Annotated[str | None, option(help="Training file; instead of --data.")] = TransferConfig.train,
     valid: Annotated[str | None, option(help="Validation file.")] = TransferConfig.valid,
     test: Annotated[str | None, option(help="Test file.")] = TransferConfig.test,
+    folds: Annotated[
+        int | None, option(help="Cross-validate one file in this many parts; default: split it 8/1/1.")
+    ] = TransferConfig.folds,
     neurons: Annotated[int, option(help="Neurons of the second regression.")] = TransferConfig.neurons,
+    drop_neurons: Annotated[
+        bool, option("--drop-neurons", help="Fit the second regression on all but these neurons.")
+    ] = TransferConfig.drop_neurons,
+    all_layers: Annotated[
+        bool, option("--all-layers", help="Features of all layers; default: of the top layer.")
+    ] = TransferConfig.all_layers,
     pooling: Annotated[
         Pooling, option(help="Features: the final cell state, or its mean over the text.")
     ] = TransferConfig.pooling,
@@ -59,6 +75,8 @@ def transfer(
     label_key: LabelKey = ReadConfig.label_key,
     format: Format = ReadConfig.format,
     encoding: Encoding = ReadConfig.encoding,
+    fp16: Fp16 = False,
+    bf16: Bf16 = False,
     device: Device = TransferConfig.device,
     gpus: Gpus = LaunchConfig.gpus,
     seed: Seed = TransferConfig.seed,
@@ -77,8 +95,12 @@ def transfer(
         train=train,
         valid=valid,
         test=test,
+        folds=folds,
         neurons=neurons,
+        drop_neurons=drop_neurons,
+        all_layers=all_layers,
         pooling=pooling,
+        precision=parse_precision(fp16=fp16, bf16=bf16, default=TransferConfig.precision),
         binarize=binarize,
         use_cached=use_cached,
         write_results=write_results,
@@ -89,35 +111,51 @@ def transfer(
         launch=LaunchConfig(gpus=gpus),
     )
     with joined(ctx, settings.launch, device=device, console=console, verbose=verbose) as (ranks, where):
-        console.say(f"transferring {model} to {train or data}")
-
+        from sentneuron.core.model.locate import find_language_model
         from sentneuron.core.transfer import transfer as engine  # torch costs seconds to import; --help must not pay
 
+        console.say(f"transferring {find_language_model(model)[1]} to {train or data}")
         with console.progress("features") as update:
             report = engine.transfer(settings, ranks=ranks, device=where, progress=update, announce=console.say)
     if report is None:  # this process has computed features for another one
         return
-    console.table(str(report.output), score_rows(report), ("", "all neurons", f"{neurons} by weight"))
+    second = f"all but {neurons}" if drop_neurons else f"{neurons} by weight"
+    console.table(str(report.output), score_rows(report.results), ("", "all neurons", second))
+    if report.results["multi_label"]:
+        part = scored_part(report.results)
+        console.table(f"{part}, all neurons", label_rows(report.results["all_neurons"][part]), LABEL_HEADER)
     for reason, count in report.results["skipped"].items():
         console.say(f"left out: {count:,} rows, {reason}")
     console.result({"output": report.output, "files": report.files, **report.results})
 
 
-def score_rows(report: "TransferReport") -> list[tuple[str, str, str]]:
-    """Return the table's rows: a score of each part, for the regression on all neurons and the one on the heaviest."""
-    both = report.results["all_neurons"], report.results["neurons"]
+def score_rows(results: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the table's rows: a score of each part, for the regression on all neurons and for the second one."""
+    both = results["all_neurons"], results["neurons"]
     rows: list[tuple[str, str, str]] = []
 
-    def add(name: str, describe: Any) -> None:
+    def add(name: str, describe: Callable[[dict[str, Any]], str]) -> None:
         rows.append((name, describe(both[0]), describe(both[1])))
 
-    for part, count in report.results["rows"].items():
-        add(f"{part}: accuracy, {count:,} texts", lambda probe, part=part: f"{probe[part]['accuracy']:.2%}")
-    last = "test" if "test" in report.results["rows"] else "valid"
-    add(f"{last}: F1", lambda probe: f"{probe[last]['f1']:.4f}")
-    add(f"{last}: AUC", lambda probe: "-" if probe[last]["auc"] is None else f"{probe[last]['auc']:.4f}")
-    add(f"{last}: commonest class", lambda probe: f"{probe[last]['majority_share']:.2%}")
+    if results["folds"] is not None:
+        add(f"{results['folds']} folds: accuracy", describe_folds)
+    for part, count in results["rows"].items():
+        first, second = (f"{probe[part]['accuracy']:.2%}" for probe in both)
+        rows.append((f"{part}: accuracy, {count:,} texts", first, second))
+    last = scored_part(results)
+    for (name, first), (_, second) in zip(*(summary_rows(probe[last]) for probe in both), strict=True):
+        rows.append((f"{last}: {name}", first, second))
     add("C", lambda probe: f"{probe['C']:g}")
     add("neurons used", lambda probe: f"{len(probe['weights']):,}")
     add("heaviest", lambda probe: ", ".join(str(item["neuron"]) for item in probe["weights"][:5]) or "-")
     return rows
+
+
+def scored_part(results: dict[str, Any]) -> str:
+    """Return the texts whose scores count: the test part, or what stands in for it."""
+    return next(part for part in ("test", "valid", "folds") if part in results["all_neurons"])
+
+
+def describe_folds(probe: dict[str, Any]) -> str:
+    """Return the accuracy over folds, and its standard deviation."""
+    return f"{probe['folds']['mean']:.2%} ± {probe['folds']['std']:.2%}"

@@ -1,60 +1,44 @@
 """Texts with labels, in train, valid and test parts: what `transfer` learns from and is scored on.
 
-The parts come from a named data set, a folder with a file for each, a file for each, or one file that is split by a
-seeded hash of its clean texts, so that equal texts never stand in two parts. Everything is in memory.
+The parts come from a named data set, a folder with a file for each, a file for each, or one file that is split (see
+parts.py). Everything is in memory.
 """
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentneuron.core.config import ReadConfig, TransferConfig
-from sentneuron.core.data.blanks import NOTHING
-from sentneuron.core.data.choice import choose_columns
-from sentneuron.core.data.columns import candidate_keys
-from sentneuron.core.data.datasets import dataset_files, is_dataset
-from sentneuron.core.data.inputs import folder_files, is_folder
-from sentneuron.core.data.labels import binarized, class_name, look_like_stars, sort_classes
-from sentneuron.core.data.locations import joined
-from sentneuron.core.data.readers import BadRow, Source, expand_inputs, open_source
+from sentneuron.core.config import TransferConfig
+from sentneuron.core.data.examples import Announce, Example, read_examples
+from sentneuron.core.data.labels import binarized, look_like_stars, sort_classes
+from sentneuron.core.data.parts import find_parts, is_one_file, split_by_hash
 from sentneuron.core.data.text import TextRule
-from sentneuron.core.errors import DataError, InputNotFoundError, UsageError
+from sentneuron.core.errors import DataError, UsageError
 
-PART_NAMES = {"train": ("train",), "valid": ("valid", "val", "validation", "dev"), "test": ("test",)}
 MAX_CLASSES = 100
-
-Announce = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A text, as given and cleaned, with its class and its place: the row's number in its file, from 1."""
-
-    row: int
-    text: str
-    clean: bytes
-    label: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledTexts:
-    """The parts, and the classes in order; each part has examples of two classes at least."""
+    """The parts, and the classes in order; each part has examples, of exclusive classes those of two at least."""
 
     name: str
     """What was read, for people."""
     parts: dict[str, list[Example]]
-    """train, valid, and test where there is one."""
+    """train; valid, unless the data is cross-validated; and test where there is one."""
     classes: list[str]
-    """Sorted as numbers where all are numbers, else as strings."""
+    """Sorted as numbers where all are numbers, else as strings; several labels in the order of their columns."""
+    multi_label: bool = False
+    """Each class is a label of its own, of which any number may hold."""
     skipped: dict[str, int] = field(default_factory=dict)
     """Rows left out, by reason."""
 
     def truth(self, part: str) -> NDArray[np.int64]:
-        """Return the class numbers of a part's examples."""
+        """Return the class numbers [N] of a part's examples; of several labels which hold [N, classes], as 0 and 1."""
+        if self.multi_label:
+            return np.array([example.holds for example in self.parts[part]], np.int64)
         numbers = {name: number for number, name in enumerate(self.classes)}
         return np.array([numbers[example.label] for example in self.parts[part]], np.int64)
 
@@ -63,140 +47,50 @@ def load_labelled(config: TransferConfig, rule: TextRule, *, announce: Announce 
     """Read the parts that `config` names; `announce` gets a line for each choice made and each thing left out.
 
     Raises:
-        UsageError: files of parts without --train, or several label columns.
+        UsageError: files of parts without --train, or options that do not go with the data.
         DataError: no text or label column, a part with a single class, or more than MAX_CLASSES classes.
         InputNotFoundError: a file or part that does not exist.
     """
     name, files = find_parts(config)
-    if "test" not in files and not _is_one_file(config):
+    if "test" not in files and not is_one_file(config):
         announce(f"{name} has no test file here: no test score")
     skipped: Counter[str] = Counter()
-    parts = {
-        part: read_examples(paths, config.read, rule, required=part != "test", skipped=skipped, announce=announce)
-        for part, paths in files.items()
-    }
+    parts: dict[str, list[Example]] = {}
+    columns: dict[str, list[str]] = {}
+    for part, paths in files.items():
+        parts[part], columns[part] = read_examples(
+            paths, config.read, rule, required=part != "test", skipped=skipped, announce=announce
+        )
+    labels = columns["train"]
+    multi_label = len(labels) > 1
     if "test" in parts and not parts["test"]:
         del parts["test"]
         announce("no labels in the test part: no test score")
-    parts = _binarize(parts, config.binarize, skipped, announce)
+    if not multi_label:
+        parts = _binarize(parts, config.binarize, skipped, announce)
+    elif config.binarize:
+        raise UsageError(f"--binarize with {len(labels)} labels", hint="it turns one column of stars into classes")
     if not any(parts.values()):
         raise DataError(f"{name}: no row has both a text and a label", hint="check --text-key and --label-key")
-    if "valid" not in parts:
-        whole = _is_one_file(config) and "test" not in files
+    if config.folds is not None:
+        _check_enough(parts["train"], config.folds)
+    elif "valid" not in parts:
+        whole = is_one_file(config) and "test" not in files
         shares = {"train": 8, "valid": 1, "test": 1} if whole else {"train": 9, "valid": 1}
         parts |= split_by_hash(parts["train"], shares, seed=config.seed)
         announce(f"split by a hash of the text: {', '.join(f'{part} {len(parts[part]):,}' for part in shares)}")
-    classes = sort_classes(example.label for example in parts["train"])
-    parts = {part: _known(examples, part, classes, skipped) for part, examples in parts.items()}
-    for part, examples in parts.items():
-        _check_classes(name, part, examples)
-    return LabelledTexts(name=name, parts=parts, classes=classes, skipped=dict(skipped))
-
-
-def find_parts(config: TransferConfig) -> tuple[str, dict[str, list[str]]]:
-    """Return what the data is called and the files of each part; a single file or a glob is all `train`.
-
-    Raises:
-        UsageError: --valid or --test without --train.
-        InputNotFoundError: nothing is there, or no train file in a folder.
-    """
-    given = {"train": config.train, "valid": config.valid, "test": config.test}
-    files = {part: expand_inputs([path]) for part, path in given.items() if path is not None}
-    if "train" in files:
-        return config.train or "", files
-    if is_dataset(config.data):
-        found = dataset_files(config.data, splits=("train", "val", "test"))
-        name, own = config.data, {"valid" if split == "val" else split: [str(path)] for split, path in found.items()}
-    elif is_folder(config.data):
-        name, own = config.data, {part: [path] for part, path in _folder_parts(config.data).items()}
-    elif files:
-        raise UsageError(f"--{min(files)} with --data {config.data}, which is one file", hint="give --train as well")
+    if multi_label:
+        classes = labels
+        _check_labels(name, parts, classes, announce)
     else:
-        name, own = config.data, {"train": expand_inputs([config.data])}
-    return name, own | files
-
-
-def read_examples(
-    paths: Sequence[str],
-    read: ReadConfig,
-    rule: TextRule,
-    *,
-    required: bool = True,
-    skipped: Counter[str],
-    announce: Announce = lambda line: None,
-) -> list[Example]:
-    """Return the rows that have a text and a label; the others are counted in `skipped`, by reason.
-
-    Without a label column: nothing, unless it is `required`.
-
-    Raises:
-        DataError: no text column, or no label column where one is required.
-        UsageError: several label columns.
-    """
-    examples: list[Example] = []
-    for path in paths:
-        with open_source(path, read) as source:
-            columns = source.columns or []
-            is_named = read.label_key != "auto"
-            if is_named and not required and not candidate_keys(columns, [read.label_key, *read.label_key.split(",")]):
-                continue
-            text_key, label_keys, line = choose_columns(source.name, columns, read, needs_label=required)
-            if len(label_keys) > 1:
-                raise UsageError(f"--label-key {','.join(label_keys)}: several labels", hint="give one column")
-            announce(line)
-            if label_keys:
-                examples.extend(_examples(source, text_key, label_keys[0], rule, skipped))
-    return examples
-
-
-def _examples(
-    source: Source, text_key: str, label_key: str, rule: TextRule, skipped: Counter[str]
-) -> Iterator[Example]:
-    """Yield the rows of a source that have a text and a label."""
-    rows: list[tuple[int, str, str | None]] = []
-    for number, row in enumerate(source.rows(), 1):
-        if isinstance(row, BadRow):
-            skipped[row.reason] += 1
-        else:
-            text = row.fields.get(text_key)
-            rows.append((number, text if isinstance(text, str) else "", class_name(row.fields.get(label_key))))
-    for (number, text, label), clean in zip(rows, rule.clean_all([text for _, text, _ in rows]), strict=True):
-        if clean == NOTHING:
-            skipped["no text"] += 1
-        elif label is None:
-            skipped["no label"] += 1
-        else:
-            yield Example(number, text, clean, label)
-
-
-def split_by_hash(examples: Sequence[Example], shares: dict[str, int], *, seed: int) -> dict[str, list[Example]]:
-    """Deal examples to the parts in these proportions by a seeded hash of the clean text; order is kept."""
-    deal = [part for part, share in shares.items() for _ in range(share)]
-    parts: dict[str, list[Example]] = {part: [] for part in shares}
-    for example in examples:
-        digest = hashlib.sha256(f"{seed}\n".encode() + example.clean).digest()
-        parts[deal[int.from_bytes(digest[:8], "big") % len(deal)]].append(example)
-    return parts
-
-
-def _is_one_file(config: TransferConfig) -> bool:
-    """Tell whether the data is one file without parts, which is split 8/1/1."""
-    return config.train is not None or not (is_dataset(config.data) or is_folder(config.data))
-
-
-def _folder_parts(folder: str) -> dict[str, str]:
-    """Find the file of each part by its name up to the first dot."""
-    found: dict[str, str] = {}
-    files = folder_files(folder)
-    for part, names in PART_NAMES.items():
-        matching = [name for name in files if name.split(".")[0].lower() in names]
-        if len(matching) > 1:
-            raise UsageError(f"{folder}: both {matching[0]} and {matching[1]}", hint=f"name one with --{part}")
-        if matching:
-            found[part] = joined(folder, matching[0])
-    if "train" not in found:
-        raise InputNotFoundError(f"{folder} has no train file", hint="name the files with --train, --valid and --test")
-    return found
+        classes = sort_classes(example.label for example in parts["train"])
+        parts = {part: _known(examples, part, classes, skipped) for part, examples in parts.items()}
+        if "test" in parts and not parts["test"]:
+            del parts["test"]
+            announce("no labels of train in the test part: no test score")
+        for part, examples in parts.items():
+            _check_classes(name, part, examples)
+    return LabelledTexts(name=name, parts=parts, classes=classes, multi_label=multi_label, skipped=dict(skipped))
 
 
 def _binarize(
@@ -238,3 +132,31 @@ def _check_classes(name: str, part: str, examples: list[Example]) -> None:
         raise DataError(f"{name}: in the {part} part {what}", hint="two classes are needed; check --label-key")
     if len(found) > MAX_CLASSES:
         raise DataError(f"{name}: {len(found):,} different labels in the {part} part", hint="check --label-key")
+
+
+def _check_enough(examples: list[Example], folds: int) -> None:
+    """Check that each fold gets two different texts at least, so that there is one to learn from and one to choose C.
+
+    Raises:
+        UsageError: there are fewer.
+    """
+    count = len({example.clean for example in examples})
+    if count < 2 * folds:
+        raise UsageError(f"--folds {folds}: there are {count} different texts", hint="each fold needs two")
+
+
+def _check_labels(name: str, parts: dict[str, list[Example]], labels: list[str], announce: Announce) -> None:
+    """Check that each part has texts, and that there is a label to learn; `announce` gets those that are not.
+
+    Raises:
+        DataError: a part is empty, or every label is the same for all texts of train.
+    """
+    for part, examples in parts.items():
+        if not examples:
+            raise DataError(f"{name}: in the {part} part there are no labelled texts", hint="check --label-key")
+    holds = np.array([example.holds for example in parts["train"]])
+    constant = [label for label, values in zip(labels, holds.T, strict=True) if values.all() or not values.any()]
+    if len(constant) == len(labels):
+        raise DataError(f"{name}: every label is the same for all texts of train", hint="check --label-key")
+    if constant:
+        announce(f"the same for all texts of train, and nothing to learn: {', '.join(constant)}")

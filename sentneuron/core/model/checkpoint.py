@@ -40,9 +40,14 @@ class SavedModel:
     rule: TextRule
     """How a text becomes bytes."""
     classifier: dict[str, Any] | None = None
-    """Both regressions of `transfer`, and its neurons."""
+    """Both regressions of `transfer`, its neurons and their scale."""
     training: dict[str, Any] = field(default_factory=dict)
     """Steps, bytes, bits per byte, data fingerprint, versions."""
+
+    @property
+    def all_layers(self) -> bool:
+        """The classifier's features are those of all layers."""
+        return bool(self.classifier and self.classifier["all_layers"])
 
 
 def save_model(path: Path, saved: SavedModel, *, dtype: torch.dtype | None = None) -> None:
@@ -88,7 +93,7 @@ def load_model(path: Path, *, device: str | torch.device = "cpu") -> SavedModel:
         rule = TextRule.from_dict(contents["text"])
         classifier, training = contents["classifier"], contents["training"]
         if classifier is not None:
-            _check_classifier(classifier, num_units=config.nhid)
+            _check_classifier(classifier, config)
         if not isinstance(training, dict):
             raise TypeError("training is no record")
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, SentneuronError) as error:
@@ -108,7 +113,7 @@ def save_contents(path: Path, contents: dict[str, Any]) -> None:
     with atomic_path(path) as temporary:
         with open(temporary, "wb") as file, EarlyFlushing(file) as flushing:
             try:
-                torch.save(contents, flushing)
+                torch.save(contents, flushing)  # type: ignore[arg-type]  # all it asks for is `write` and `flush`
             except RuntimeError as error:
                 raise _reason(error) from error
         check_plain(temporary, name=str(path))
@@ -162,28 +167,40 @@ def _build(config: ModelConfig, weights: dict[str, Any]) -> LanguageModel:
     return model
 
 
-def _check_classifier(values: dict[str, Any], *, num_units: int) -> None:
+def _check_classifier(values: dict[str, Any], config: ModelConfig) -> None:
     """Check the shapes of both regressions and the numbers of the neurons.
 
     Raises:
         ValueError, KeyError, TypeError: one is not as docs/formats.md says.
     """
-    classes, few = values["classes"], values["neurons"]
-    if not (isinstance(classes, list) and len(classes) > 1 and all(isinstance(name, str) for name in classes)):
-        raise ValueError("classes are not two names or more")
+    classes, few, scale = values["classes"], values["neurons"], values["scale"]
+    multi_label, all_layers = values["multi_label"], values["all_layers"]
+    if type(multi_label) is not bool or type(all_layers) is not bool:
+        raise ValueError("multi_label or all_layers is neither true nor false")
+    least = 1 if multi_label else 2
+    if not (isinstance(classes, list) and len(classes) >= least and all(isinstance(name, str) for name in classes)):
+        raise ValueError(f"classes are not {least} names or more")
     if values["pooling"] not in get_args(Pooling):
         raise ValueError("pooling is unknown")
-    indices, scale = few["indices"], few["scale"]
-    if not indices or not all(type(index) is int and 0 <= index < num_units for index in indices):
-        raise ValueError(f"indices are not those of {num_units} units")
-    if len(scale) != len(indices) or not all(0 < size < math.inf for size in scale):
-        raise ValueError("scale is not one number above zero a neuron")
-    num_rows = 1 if len(classes) == 2 else len(classes)
-    for part, regression, width in (("all", values["all"], num_units), ("neurons", few, len(indices))):
+    num_features = config.nhid * (config.nlayers if all_layers else 1)
+    if not few["indices"] or not all(_is_index(index, num_features) for index in few["indices"]):
+        raise ValueError(f"indices are not those of {num_features} units")
+    if not _is_index(values["sentiment_neuron"], num_features):
+        raise ValueError(f"sentiment_neuron is none of {num_features} units")
+    _require_tensor(scale, (num_features,), name="scale")
+    if scale.min() <= 0:
+        raise ValueError("scale is not above zero everywhere")
+    num_rows = 1 if len(classes) == 2 and not multi_label else len(classes)
+    for part, regression, width in (("all", values["all"], num_features), ("neurons", few, len(few["indices"]))):
         _require_tensor(regression["weight"], (num_rows, width), name=f"{part}.weight")
         _require_tensor(regression["bias"], (num_rows,), name=f"{part}.bias")
         if not math.isfinite(regression["C"]):
             raise ValueError(f"{part}.C is not finite")
+
+
+def _is_index(value: Any, count: int) -> bool:
+    """Tell whether a value is a number from 0 to below `count`."""
+    return type(value) is int and 0 <= value < count
 
 
 def _require_tensor(part: Any, shape: tuple[int, ...], *, name: str) -> None:

@@ -4,8 +4,21 @@ from pathlib import Path
 
 from sentneuron.core.errors import InputNotFoundError
 
+LOCAL_MODEL = Path("model.pt")
 LOCAL_CLASSIFIER = Path("model_transfer/classifier.pt")
 PRETRAINED = Path(__file__).parents[2] / "pretrained" / "classifier.pt"
+
+
+def find_language_model(requested: str | None) -> tuple[Path, str]:
+    """Return the path of the model that `transfer` takes features from, and how to call it: the one asked for, the one
+    that `train` left here, the pretrained one.
+
+    Raises:
+        InputNotFoundError: the package holds none.
+    """
+    if requested is not None:
+        return Path(requested), requested
+    return (LOCAL_MODEL, str(LOCAL_MODEL)) if LOCAL_MODEL.exists() else _pretrained()
 
 
 def find_model(requested: str | None) -> tuple[Path, str]:
@@ -21,6 +34,10 @@ def find_model(requested: str | None) -> tuple[Path, str]:
         return Path(requested), requested
     if LOCAL_CLASSIFIER.exists():
         return LOCAL_CLASSIFIER, str(LOCAL_CLASSIFIER)
+    return _pretrained()
+
+
+def _pretrained() -> tuple[Path, str]:
     if not PRETRAINED.exists():
-        raise InputNotFoundError("this installation holds no pretrained model", hint="name one with --model")
+        raise InputNotFoundError("this installation holds no pretrained model", hint="name one")
     return PRETRAINED, "the pretrained model"

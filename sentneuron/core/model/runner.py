@@ -25,9 +25,10 @@ class Runner:
     steps."""
 
     @torch.no_grad()
-    def __init__(self, model: LanguageModel, *, precision: Precision = "fp32") -> None:
-        """Prepare a model; `precision` is that of the recurrent layers' products. The decoder, a small part of the
-        work, stays as it is: at 1,024 units it was no faster in bf16 or int8.
+    def __init__(self, model: LanguageModel, *, precision: Precision = "fp32", all_layers: bool = False) -> None:
+        """Prepare a model. `precision` is that of the recurrent layers' products. The decoder, a small part of the
+        work, stays as it is: at 1,024 units it was no faster in bf16 or int8. `all_layers` makes every layer's cells
+        features, not those of the top layer alone.
 
         Raises:
             UsageError: a precision that this model or this machine cannot have.
@@ -35,8 +36,10 @@ class Runner:
         if precision != "fp32" and model.config.model != "mLSTM":
             raise UsageError(f"--precision {precision} on a {model.config.model} model", hint="only an mLSTM has it")
         self.model = model
-        self.num_units = model.config.nhid
         self.num_layers = model.config.nlayers
+        self.all_layers = all_layers
+        self.num_units = model.config.nhid * (self.num_layers if all_layers else 1)
+        """Features: the width of `cells`."""
         self.device = model.decoder.weight.device
         rows: Tensor | None = model.embedding.weight
         self._steppers: list[Stepper] = []
@@ -71,8 +74,10 @@ class Runner:
         return linear(state[-1][0], decoder.weight, decoder.bias).float()
 
     def cells(self, state: State) -> Tensor:
-        """Return the top layer's cell state [B, H] in fp32, valid until the next step; the hidden state for cells that
-        have none."""
+        """Return the features' cell state [B, num_units] in fp32, valid until the next step; the hidden state for cells
+        that have none. Of all layers, the bottom one comes first."""
+        if self.all_layers and self.num_layers > 1:
+            return torch.cat([layer[-1].float() for layer in state], dim=1)
         return state[-1][-1].float()
 
 

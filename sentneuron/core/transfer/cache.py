@@ -1,7 +1,7 @@
 """Features kept beside a transfer's results, so that another regression on them takes seconds.
 
-`features_<part>.npz` holds the features and a key: a hash of the model's weights, the pooling and the clean texts.
-Another key is another computation, and the file is ignored.
+`features_<part>.npz` holds the features and a key: a hash of the model's weights, of how features are taken, and of the
+clean texts. Another key is another computation, and the file is ignored.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sentneuron.core.atomic import atomic_open
+from sentneuron.core.config import Pooling, Precision
 
 
 def weights_fingerprint(model: nn.Module) -> str:
@@ -25,9 +26,11 @@ def weights_fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def features_key(fingerprint: str, pooling: str, texts: Sequence[bytes]) -> str:
+def features_key(
+    fingerprint: str, texts: Sequence[bytes], *, pooling: Pooling, all_layers: bool, precision: Precision
+) -> str:
     """Return what features depend on, as one hash."""
-    digest = hashlib.sha256(f"{fingerprint} {pooling}\n".encode())
+    digest = hashlib.sha256(f"{fingerprint} {pooling} {all_layers} {precision}\n".encode())
     for text in texts:
         digest.update(f"{len(text)} ".encode() + text)
     return digest.hexdigest()

@@ -40,8 +40,11 @@ class Classifier:
         neurons: int | None = None,
         precision: Precision = "fp32",
         pool: FeaturePool | None = None,
+        runner: Runner | None = None,
     ) -> None:
         """Prepare a loaded model called `name`; `neurons` picks the second probe; `pool` computes features.
+
+        `runner` is the model's, with `saved.all_layers`, where there is one already, and `precision` then the runner's.
 
         Raises:
             DataError: a language model without a classifier.
@@ -51,19 +54,25 @@ class Classifier:
             raise DataError(
                 f"{name} is a language model without a classifier", hint=f"make one with 'sentneuron transfer {name}'"
             )
-        few = saved.classifier["neurons"]
-        self.indices: list[int] = [int(index) for index in few["indices"]]
-        if neurons is not None and neurons != len(self.indices):
+        self.indices: list[int] = list(saved.classifier["neurons"]["indices"])
+        self._sentiment_neuron: int = saved.classifier["sentiment_neuron"]
+        # The heaviest neuron is among the N, or --drop-neurons has left out these N.
+        num_features = saved.classifier["all"]["weight"].shape[1]
+        is_kept = self._sentiment_neuron in self.indices
+        count = len(self.indices) if is_kept else num_features - len(self.indices)
+        if neurons is not None and neurons != count:
             raise UsageError(
-                f"--neurons {neurons}: {name} was transferred with --neurons {len(self.indices)}",
-                hint=f"give --neurons {len(self.indices)}, or run transfer again",
+                f"--neurons {neurons}: {name} was transferred with --neurons {count}",
+                hint=f"give --neurons {count}, or run transfer again",
             )
         self.classes: list[str] = list(saved.classifier["classes"])
+        self.multi_label: bool = saved.classifier["multi_label"]
         self.pooling: Pooling = saved.classifier["pooling"]
-        self.probe = Probe.from_dict(saved.classifier["all" if neurons is None else "neurons"])
+        probe = saved.classifier["all" if neurons is None else "neurons"]
+        self.probe = Probe.from_dict(probe, multi_label=self.multi_label)
         self._columns = slice(None) if neurons is None else self.indices
         self._rule = saved.rule
-        self._runner = Runner(saved.model, precision=precision)
+        self._runner = runner or Runner(saved.model, precision=precision, all_layers=saved.all_layers)
         self._pool = pool or FeaturePool()
 
     @classmethod
@@ -87,7 +96,7 @@ class Classifier:
     @property
     def sentiment_neuron(self) -> int:
         """The neuron with the largest weight."""
-        return self.indices[0]
+        return self._sentiment_neuron
 
     def score(self, texts: Sequence[str], *, progress: Progress = no_progress) -> Scored:
         """Score texts; one of which cleaning leaves nothing is no text. `progress` counts bytes of clean text."""

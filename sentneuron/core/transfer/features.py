@@ -111,23 +111,6 @@ def trace(runner: ByteRunner, text: bytes, neurons: Sequence[int]) -> NDArray[np
     return torch.stack(values).cpu().numpy() if values else np.zeros((0, len(neurons)), np.float32)
 
 
-@torch.inference_mode()
-def typical_range(
-    runner: ByteRunner, texts: Sequence[bytes], neurons: Sequence[int], *, percentile: float = 99
-) -> list[float]:
-    """Return for each neuron the percentile of the cell value's size over all bytes of the texts.
-
-    One value a byte and neuron is kept: give tens of kilobytes, not a corpus.
-    """
-    columns = torch.tensor(list(neurons), device=runner.device)
-    streams = pack([len(text) for text in texts], num_streams=BATCH_SIZE)
-    values = [step.cells[:, columns].abs() for step in sweep(runner, texts, streams)]
-    if not values:
-        return [1.0] * len(neurons)
-    sizes = np.percentile(torch.cat(values).cpu().numpy(), percentile, axis=0)
-    return [float(size) or 1.0 for size in sizes]
-
-
 def sweep(runner: ByteRunner, texts: Sequence[bytes], streams: Sequence[Sequence[int]]) -> Iterator[Step]:
     """Run the streams that `pack` made of the texts side by side, a byte of each at a time; only texts start at zero.
 

@@ -1,40 +1,57 @@
 """The probe: logistic regression with an L1 penalty on features, its strength chosen on the validation set.
 
-As in the paper (Radford et al. 2017, arXiv:1704.01444, and its published code): liblinear on raw features, C over
-2^-8 … 2^0. Two classes make one row of weights, towards the second class; more make one row a class, one against the
-rest.
+As in the paper (Radford et al. 2017, arXiv:1704.01444, and its published code): raw features, C over 2^-8 … 2^0, the
+optimum that liblinear finds (`l1_path`). Two classes make one row of weights, towards the second class; more make one
+row a class, one against the rest; and labels that may hold together one row a label, each on its own. Data without
+parts is in `folds`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sentneuron.core.transfer.l1_path import l1_path
+
 STRENGTHS = tuple(2.0**power for power in range(-8, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """A fitted regression: `weight` [K, features] and `bias` [K] in float32, K = 1 for two classes."""
+    """A fitted regression: `weight` [K, features] and `bias` [K] in float32, K = 1 for two exclusive classes."""
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     C: float
     valid_accuracy: float | None = None
+    multi_label: bool = False
+    """Each row is a label of its own, of which any number may hold."""
 
     def probabilities(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return each class's probability [N, classes]; NaN features give NaN.
 
-        With more than two classes: each class's own sigmoid, divided by their sum.
+        Several labels: each one's own sigmoid. More than two exclusive classes: the same, divided by their sum.
         """
         scores = features.astype(np.float64) @ self.weight.T.astype(np.float64) + self.bias
         sigmoid = 0.5 + 0.5 * np.tanh(scores / 2)
+        if self.multi_label:
+            return sigmoid
         if sigmoid.shape[1] == 1:
             return np.hstack([1 - sigmoid, sigmoid])
         return sigmoid / np.maximum(sigmoid.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+
+    def accuracy(self, features: NDArray[np.floating], y: NDArray[np.integer]) -> float:
+        """Return the share of rows whose class is the most probable one.
+
+        Several labels (`y` [N, K] of 0 and 1): the share of right decisions, a label holding above 0.5, over all rows
+        and labels: the mean over labels of each one's accuracy.
+        """
+        probabilities = self.probabilities(features)
+        said = probabilities > 0.5 if self.multi_label else probabilities.argmax(axis=1)
+        return float(np.mean(said == y))
 
     def num_nonzero(self) -> int:
         """Count the weights that are not zero."""
@@ -45,10 +62,10 @@ class Probe:
         return {"weight": torch.from_numpy(self.weight), "bias": torch.from_numpy(self.bias), "C": self.C}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild from a model file's `classifier`."""
+    def from_dict(cls, values: dict[str, Any], *, multi_label: bool = False) -> Self:
+        """Rebuild from a model file's `classifier`, which holds `multi_label` beside its probes."""
         weight, bias = (values[name].float().cpu().numpy() for name in ("weight", "bias"))
-        return cls(weight=weight, bias=bias, C=float(values["C"]))
+        return cls(weight=weight, bias=bias, C=float(values["C"]), multi_label=multi_label)
 
 
 def fit_probe(
@@ -57,21 +74,30 @@ def fit_probe(
     valid_x: NDArray[np.floating],
     valid_y: NDArray[np.integer],
     *,
+    num_classes: int | None = None,
     strengths: Sequence[float] = STRENGTHS,
-    seed: int = 0,
 ) -> Probe:
-    """Fit one probe for each C and return the one that is right most often on the validation set.
+    """Fit one probe for each C and return the one with the highest `Probe.accuracy` on the validation set.
 
-    `y` are class numbers from 0, each of which occurs in `train_y`. Ties go to the stronger penalty (the smaller C).
+    `y` [N] are class numbers from 0, below `num_classes` (None: the greatest of `train_y` is the last); `y` [N, K] of
+    0 and 1 are labels that may hold together. All rows of weights share one C. Ties go to the stronger penalty (the
+    smaller C). A class that no row of `train_y` has, or a label that all or none have, gets the constant of `l1_path`.
+
+    Raises:
+        DataError: features that are not finite.
     """
-    features = np.ascontiguousarray(train_x, np.float64)
+    multi_label = train_y.ndim == 2
+    rows = _targets(train_y, num_classes)
+    strengths = sorted(strengths)
+    weights, biases = zip(*(l1_path(train_x, row, strengths=strengths) for row in rows), strict=True)
     best: Probe | None = None
-    for strength in sorted(strengths):
-        weight, bias = _fit(features, train_y, strength, seed)
-        probe = Probe(weight=weight, bias=bias, C=strength)
-        accuracy = float(np.mean(probe.probabilities(valid_x).argmax(axis=1) == valid_y))
+    for place, strength in enumerate(strengths):
+        weight = np.array([path[place] for path in weights], np.float32)
+        bias = np.array([path[place] for path in biases], np.float32)
+        probe = Probe(weight=weight, bias=bias, C=strength, multi_label=multi_label)
+        accuracy = probe.accuracy(valid_x, valid_y)
         if best is None or best.valid_accuracy is None or accuracy > best.valid_accuracy:
-            best = Probe(weight=weight, bias=bias, C=strength, valid_accuracy=accuracy)
+            best = replace(probe, valid_accuracy=accuracy)
     assert best is not None, "no strengths given"
     return best
 
@@ -81,18 +107,9 @@ def heaviest_neurons(weight: NDArray[np.floating], count: int) -> list[int]:
     return np.argsort(-np.abs(weight).sum(axis=0), kind="stable")[:count].tolist()
 
 
-def _fit(
-    features: NDArray[np.float64], y: NDArray[np.integer], strength: float, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Fit one row of weights for two classes, or one a class against the rest."""
-    from sklearn.linear_model import LogisticRegression  # costs seconds to import; classify does not need it
-
-    classes = range(1, 2) if y.max() < 2 else range(int(y.max()) + 1)
-    rows, biases = [], []
-    for number in classes:
-        # `penalty="l1"` disappears in scikit-learn 1.10; liblinear takes two classes only.
-        model = LogisticRegression(l1_ratio=1.0, solver="liblinear", C=strength, random_state=seed, max_iter=1000)
-        model.fit(features, y == number)
-        rows.append(model.coef_[0])
-        biases.append(model.intercept_[0])
-    return np.array(rows, np.float32), np.array(biases, np.float32)
+def _targets(y: NDArray[np.integer], num_classes: int | None) -> list[NDArray[np.bool_]]:
+    """Return what each row of weights is to tell from the rest, [N] a row."""
+    if y.ndim == 2:
+        return [column == 1 for column in y.T]
+    count = num_classes or int(y.max()) + 1
+    return [y == number for number in (range(count) if count > 2 else (1,))]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sentneuron.core.atomic import atomic_open
 from sentneuron.core.data.labelled import LabelledTexts
-from sentneuron.core.transfer.metrics import Scores
+from sentneuron.core.data.labels import joined_labels
+from sentneuron.core.transfer.label_set_metrics import make_scores
 from sentneuron.core.transfer.outputs import csv_writer
 from sentneuron.core.transfer.probe import Probe
 
@@ -28,12 +29,12 @@ def describe_probe(probe: Probe, neurons: Sequence[int]) -> dict[str, Any]:
 
 
 def score_parts(
-    probe: Probe, neurons: Sequence[int], features: Mapping[str, NDArray[np.float32]], data: LabelledTexts
+    probe: Probe, neurons: list[int] | slice, features: Mapping[str, NDArray[np.float32]], data: LabelledTexts
 ) -> dict[str, Any]:
     """Return the scores of a probe on each part, under the part's name."""
     scored = {}
     for part in data.parts:
-        scores = Scores(data.classes)
+        scores = make_scores(data.classes, multi_label=data.multi_label)
         scores.add(data.truth(part), probe.probabilities(features[part][:, neurons]))
         scored[part] = scores.to_dict()
     return scored
@@ -61,21 +62,30 @@ def write_predictions(
     """
     with atomic_open(path, newline="", errors="backslashreplace") as file:
         writer = csv_writer(file)
-        writer.writerow(["split", "row", "label", "prediction", *probability_columns(data.classes), "neuron", "text"])
+        columns = probability_columns(data.classes, multi_label=data.multi_label)
+        writer.writerow(["split", "row", "label", "prediction", *columns, "neuron", "text"])
         for part, examples in data.parts.items():
             probabilities = probe.probabilities(features[part])
-            predicted = probabilities.argmax(axis=1)
-            shown = shown_probabilities(probabilities)
+            named = named_classes(data.classes, probabilities, multi_label=data.multi_label)
+            shown = shown_probabilities(probabilities, multi_label=data.multi_label)
             for i, example in enumerate(examples):
                 values = [f"{value:.6g}" for value in (*shown[i], features[part][i, neuron])]
-                writer.writerow([part, example.row, example.label, data.classes[predicted[i]], *values, example.text])
+                writer.writerow([part, example.row, example.label, named[i], *values, example.text])
 
 
-def probability_columns(classes: Sequence[str]) -> list[str]:
-    """Return the names of the columns with probabilities: one for two classes, one a class for more."""
-    return ["probability"] if len(classes) == 2 else [f"probability_{name}" for name in classes]
+def named_classes(classes: Sequence[str], probabilities: NDArray[np.floating], *, multi_label: bool) -> list[str]:
+    """Return each row's likeliest class, or of several labels those above 0.5, as `joined_labels` names them."""
+    if not multi_label:
+        return [classes[number] for number in probabilities.argmax(axis=1)]
+    return [joined_labels(classes[number] for number in np.flatnonzero(row).tolist()) for row in probabilities > 0.5]
 
 
-def shown_probabilities(probabilities: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the columns that are shown: of two classes the second's, of more all."""
-    return probabilities[:, 1:] if probabilities.shape[1] == 2 else probabilities
+def probability_columns(classes: Sequence[str], *, multi_label: bool) -> list[str]:
+    """Return the names of the columns with probabilities: one for two exclusive classes, else one a class."""
+    is_binary = len(classes) == 2 and not multi_label
+    return ["probability"] if is_binary else [f"probability_{name}" for name in classes]
+
+
+def shown_probabilities(probabilities: NDArray[np.floating], *, multi_label: bool) -> NDArray[np.floating]:
+    """Return the columns that are shown: of two exclusive classes the second's, else all."""
+    return probabilities[:, 1:] if probabilities.shape[1] == 2 and not multi_label else probabilities

@@ -1,7 +1,7 @@
 """The engine of `transfer`: features of labelled texts, a probe on all neurons, one on the heaviest few, their files.
 
-Writes into one folder: `classifier.pt`, `results.json`, `features_<part>.npz`, `predictions.csv`, `weights.png` and a
-`neuron_<i>.png` for each neuron of the second probe. Features are raw, as in the paper. Several ranks compute features
+Writes into one folder: `classifier.pt`, `results.json`, `features_<part>.npz`, `predictions.csv`, the figures and
+`report.html` (see drawing.py). Features are raw, as in the paper. Several ranks compute features
 together (see feature_pool.py); rank 0 does all the rest.
 """
 
@@ -11,28 +11,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from sentneuron.core.config import Pooling, TransferConfig
+from sentneuron.core.atomic import require_place
+from sentneuron.core.config import TransferConfig
 from sentneuron.core.data.labelled import LabelledTexts, load_labelled
 from sentneuron.core.errors import OutputError, UsageError
 from sentneuron.core.launch.ranks import Ranks
 from sentneuron.core.model.checkpoint import SavedModel, load_model, save_model
 from sentneuron.core.model.device import pick_device
+from sentneuron.core.model.locate import find_language_model
 from sentneuron.core.model.runner import Runner
-from sentneuron.core.report.plots import plot_neuron, plot_weights
-from sentneuron.core.transfer.cache import cached_features, features_key, save_features, weights_fingerprint
+from sentneuron.core.transfer.drawing import draw_report
 from sentneuron.core.transfer.feature_pool import FeaturePool
-from sentneuron.core.transfer.features import Progress, no_progress, part_of, typical_range
-from sentneuron.core.transfer.probe import Probe, fit_probe, heaviest_neurons
-from sentneuron.core.transfer.results import describe_probe, score_parts, write_predictions, write_results
-
-SCALE_BYTES = 32_768
-"""Validation text that the colour scale of heatmaps is taken from."""
-
-Features = dict[str, NDArray[np.float32]]
+from sentneuron.core.transfer.features import Progress, no_progress
+from sentneuron.core.transfer.folds import cross_validate
+from sentneuron.core.transfer.label_efficiency import label_efficiency
+from sentneuron.core.transfer.part_features import Features, featurize_parts
+from sentneuron.core.transfer.probe import Probe
+from sentneuron.core.transfer.probes import Probes, fit_probes
+from sentneuron.core.transfer.results import write_predictions, write_results
+from sentneuron.core.transfer.unit_scale import sample, typical_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +69,11 @@ def transfer(
     ranks = ranks or Ranks()
     with FeaturePool(ranks) as pool:
         started = time.monotonic()
-        saved = load_model(Path(config.model), device=device or pick_device(config.device))
+        path, _ = find_language_model(config.model)
+        saved = load_model(path, device=device or pick_device(config.device))
         if ranks.is_first:
             return _transfer(config, saved, pool, started, progress, announce)
-        pool.serve(Runner(saved.model), pooling=config.pooling)
+        pool.serve(_make_runner(config, saved), pooling=config.pooling)
         return None
 
 
@@ -86,98 +86,97 @@ def _transfer(
     announce: Callable[[str], None],
 ) -> TransferReport:
     """Do what `transfer` does on rank 0."""
-    num_units = saved.model.config.nhid
-    if config.neurons > num_units:
-        raise UsageError(f"--neurons {config.neurons}: the model has {num_units}", hint="ask for fewer")
+    num_features = saved.model.config.nhid * (saved.model.config.nlayers if config.all_layers else 1)
+    if config.neurons > num_features - config.drop_neurons:
+        what = "--drop-neurons leaves none" if config.neurons == num_features else f"the model has {num_features}"
+        raise UsageError(f"--neurons {config.neurons}: {what}", hint="ask for fewer")
     data = load_labelled(config, saved.rule, announce=announce)
     output = _make_folder(config)
-    runner = Runner(saved.model)
-    features = _featurize_parts(config, pool, runner, data, output, progress, announce)
+    runner = _make_runner(config, saved)
+    texts = {part: [example.clean for example in examples] for part, examples in data.parts.items()}
+    features = featurize_parts(
+        texts, config, pool=pool, runner=runner, output=output, progress=progress, announce=announce
+    )
     featurized = time.monotonic()
 
-    announce(f"fitting regressions on {num_units:,} neurons, and on the heaviest {config.neurons}")
-    everything = list(range(num_units))
-    all_probe = _fit(features, everything, data, config.seed)
-    neurons = heaviest_neurons(all_probe.weight, config.neurons)
-    few_probe = _fit(features, neurons, data, config.seed)
-
+    but = "all but " if config.drop_neurons else ""
+    announce(f"fitting regressions on {num_features:,} neurons, and on {but}the heaviest {config.neurons}")
+    probes, described = _fit(features, data, config)
+    neurons = probes.heaviest
     results = {
-        "model": config.model,
+        "model": str(find_language_model(config.model)[0]),
         "data": data.name,
         "classes": data.classes,
+        "multi_label": data.multi_label,
         "pooling": config.pooling,
+        "all_layers": config.all_layers,
+        "precision": config.precision,
+        "folds": config.folds,
         "rows": {part: len(examples) for part, examples in data.parts.items()},
         "skipped": data.skipped,
         "sentiment_neuron": neurons[0],
-        "all_neurons": describe_probe(all_probe, everything) | score_parts(all_probe, everything, features, data),
-        "neurons": describe_probe(few_probe, neurons) | score_parts(few_probe, neurons, features, data),
+        "heaviest_neurons": neurons,
+        "drop_neurons": config.drop_neurons,
+        **described,
+        "label_efficiency": label_efficiency(features, data, probes, seed=config.seed),
         "seconds": {"features": featurized - started, "regressions": time.monotonic() - featurized},
     }
     classifier = {
         "classes": data.classes,
+        "multi_label": data.multi_label,
         "pooling": config.pooling,
-        "all": all_probe.to_dict(),
-        "neurons": few_probe.to_dict()
-        | {
-            "indices": neurons,
-            "scale": typical_range(runner, _sample([e.clean for e in data.parts["valid"]]), neurons),
-        },
+        "all_layers": config.all_layers,
+        "all": probes.every.to_dict(),
+        "neurons": probes.second.to_dict() | {"indices": probes.indices},
+        "sentiment_neuron": neurons[0],
+        "scale": torch.from_numpy(typical_range(runner, sample(texts.get("valid", texts["train"])))),
     }
     files = [output / "classifier.pt"]
     save_model(files[0], replace(saved, kind="classifier", classifier=classifier))
-    files += _write_tables(output, config, data, all_probe, features, results)
-    files += _draw(output, data, all_probe, features, neurons, config.pooling)
+    files += _write_tables(output, config, data, probes.every, features, results)
+    files += draw_report(
+        output,
+        results=results,
+        classifier=classifier,
+        data=data,
+        features=features,
+        probes=probes,
+        runner=runner,
+        rule=saved.rule,
+    )
     return TransferReport(output=output, results=results, files=files)
 
 
+def _fit(features: Features, data: LabelledTexts, config: TransferConfig) -> tuple[Probes, dict[str, Any]]:
+    """Fit both regressions; return them, and what results.json says of them."""
+    if config.folds is None:
+        probes = fit_probes(features, data, config)
+        return probes, probes.describe(features, data)
+    probes, folds = cross_validate(features["train"], data, config)
+    described = probes.describe(features, data)
+    return probes, {name: {"folds": folds[name]} | described[name] for name in described}
+
+
+def _make_runner(config: TransferConfig, saved: SavedModel) -> Runner:
+    """Prepare the model, with the settings that all ranks must share."""
+    return Runner(saved.model, precision=config.precision, all_layers=config.all_layers)
+
+
 def _make_folder(config: TransferConfig) -> Path:
-    """Make the folder to write into, MODEL_transfer here where none is named.
+    """Make the folder to write into, MODEL_transfer here where none is named, and check that files can be made there.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError, StorageError: they cannot.
     """
-    output = config.output or Path(f"{Path(config.model).stem}_transfer")
+    output = config.output or Path(f"{Path(config.model or 'model').stem}_transfer")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make folder {output}: {error.strerror}", hint="choose another with -o") from error
+    require_place(output / "classifier.pt")
+    if config.write_results is not None:
+        require_place(config.write_results)
     return output
-
-
-def _featurize_parts(
-    config: TransferConfig,
-    pool: FeaturePool,
-    runner: Runner,
-    data: LabelledTexts,
-    output: Path,
-    progress: Progress,
-    announce: Callable[[str], None],
-) -> Features:
-    """Return each part's features, kept ones where asked for and still right; what was computed is kept."""
-    texts = {part: [example.clean for example in examples] for part, examples in data.parts.items()}
-    fingerprint = weights_fingerprint(runner.model)
-    features: Features = {}
-    total = sum(len(text) for part in texts.values() for text in part)
-    done = 0
-    for part, batch in texts.items():
-        path, key = output / f"features_{part}.npz", features_key(fingerprint, config.pooling, batch)
-        stop = done + sum(map(len, batch))
-        kept = cached_features(path, key) if config.use_cached else None
-        if kept is None:
-            share = part_of(progress, done, stop, total)
-            kept = pool.featurize(runner, batch, pooling=config.pooling, progress=share)
-            save_features(path, key, kept)
-        else:
-            announce(f"features of {part} taken from {path}")
-        features[part] = kept
-        done = stop
-    return features
-
-
-def _fit(features: Features, neurons: list[int], data: LabelledTexts, seed: int) -> Probe:
-    """Fit the probe on some neurons, its strength chosen on the validation part."""
-    train, valid = features["train"][:, neurons], features["valid"][:, neurons]
-    return fit_probe(train, data.truth("train"), valid, data.truth("valid"), seed=seed)
 
 
 def _write_tables(
@@ -195,25 +194,3 @@ def _write_tables(
     if config.write_results is not None:
         write_results(config.write_results, results)
     return paths
-
-
-def _draw(
-    output: Path, data: LabelledTexts, probe: Probe, features: Features, neurons: list[int], pooling: Pooling
-) -> list[Path]:
-    """Draw the weights, and each neuron's values on the training part."""
-    truth = data.truth("train")
-    paths = [output / "weights.png", *(output / f"neuron_{neuron}.png" for neuron in neurons)]
-    plot_weights(paths[0], probe.weight, neurons, data.classes)
-    for path, neuron in zip(paths[1:], neurons, strict=True):
-        plot_neuron(path, features["train"][:, neuron], truth, data.classes, neuron, pooling=pooling)
-    return paths
-
-
-def _sample(texts: list[bytes]) -> list[bytes]:
-    """Return some texts from all over the list, SCALE_BYTES long together."""
-    picked: list[bytes] = []
-    room = SCALE_BYTES
-    for text in texts[:: len(texts) // 200 + 1]:
-        picked.append(text[:room])
-        room -= len(picked[-1])
-    return picked

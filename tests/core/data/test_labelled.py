@@ -161,8 +161,12 @@ def test_wrong_combinations_are_refused(tmp_path):
     path = write_csv(tmp_path / "a.csv", reviews(20))
     with pytest.raises(UsageError, match="--valid"):
         load(path, valid=path)
-    with pytest.raises(UsageError, match="several labels"):
-        load(path, read=ReadConfig(label_key="label,text"))
+    with pytest.raises(UsageError, match="names a column twice"):
+        load(path, read=ReadConfig(label_key="label,Label"))
+    with pytest.raises(UsageError, match="--folds 3: there are 5 different texts"):
+        load(write_csv(tmp_path / "two.csv", reviews(5) + reviews(5)), folds=3)
+    with pytest.raises(UsageError, match=r"--folds 3: .* has a valid part and a test part"):
+        load(train=path, valid=path, test=path, folds=3)
     with pytest.raises(InputNotFoundError, match="does not exist"):
         load(tmp_path / "nothing.csv")
     (tmp_path / "folder").mkdir()
@@ -178,3 +182,83 @@ def test_a_hash_split_keeps_the_order_inside_each_part(tmp_path):
     found, _ = load(write_csv(tmp_path / "a.csv", reviews(100)))
     for examples in split_by_hash(found.parts["train"], {"x": 1, "y": 1}, seed=0).values():
         assert [example.row for example in examples] == sorted(example.row for example in examples)
+
+
+def test_data_to_be_cross_validated_is_left_whole(tmp_path):
+    found, lines = load(write_csv(tmp_path / "a.csv", reviews(40)), folds=4)
+    assert {part: len(examples) for part, examples in found.parts.items()} == {"train": 40}
+    assert not any("split" in line for line in lines)
+
+
+def test_test_labels_that_train_does_not_have_give_no_test_score(tmp_path):
+    train, valid = write_csv(tmp_path / "a.csv", reviews(20)), write_csv(tmp_path / "b.csv", reviews(20))
+    test = write_csv(tmp_path / "c.csv", [("-1", "text only"), ("", "another")])
+    found, lines = load(train=train, valid=valid, test=test)
+    assert found.parts.keys() == {"train", "valid"}
+    assert "no labels of train in the test part: no test score" in lines
+
+
+LABELS = ReadConfig(label_key="joy,anger")
+HEADER = ("anger", "joy", "text")
+
+
+def test_several_labels_stand_side_by_side_in_the_order_they_are_named(tmp_path):
+    rows = [(0, 1, "a"), ("1.0", "false", "b"), ("True", "0.5", "c"), (0, 0.49, "d")]
+    path = write_csv(tmp_path / "a.csv", rows, HEADER)
+    found, lines = load(train=path, valid=path, read=LABELS)
+    assert found.multi_label
+    assert found.classes == ["joy", "anger"]
+    assert found.truth("train").tolist() == [[1, 0], [0, 1], [1, 1], [0, 0]]
+    assert [example.label for example in found.parts["train"]] == ["joy", "anger", "joy,anger", "none"]
+    assert any("label from joy, anger" in line for line in lines)
+    assert not load(train=path, valid=path, read=ReadConfig(label_key="joy"), binarize=False)[0].multi_label
+
+
+def test_a_row_that_lacks_one_of_several_labels_has_none(tmp_path):
+    rows = [(0, 1, "a"), (1, 0, "b"), ("", 1, "c"), (0, -1, "d"), ("", "", "e")]
+    path = write_csv(tmp_path / "a.csv", rows, HEADER)
+    found, _ = load(train=path, valid=path, read=LABELS)
+    assert texts(found.parts["train"]) == ["a", "b"]
+    assert found.skipped == {"no label": 6}
+
+
+def test_several_labels_missing_on_test_give_no_test_score(tmp_path):
+    path = write_csv(tmp_path / "train.csv", [(0, 1, "a"), (1, 0, "b")], HEADER)
+    empty = write_csv(tmp_path / "b.csv", [("", "", "x"), (-1, -1, "y")], HEADER)
+    bare = write_csv(tmp_path / "c.csv", [("x",)], header=("text",))
+    for test in (empty, bare):
+        found, lines = load(train=path, valid=path, test=test, read=LABELS)
+        assert found.parts.keys() == {"train", "valid"}
+        assert "no labels in the test part: no test score" in lines
+
+
+def test_a_value_that_is_no_label_is_one_error_with_its_place(tmp_path):
+    for value in ("yes", "-2"):
+        path = write_csv(tmp_path / "a.csv", [(0, 1, "a"), (value, 1, "b")], HEADER)
+        with pytest.raises(DataError, match=f"a.csv:3: anger is '{value}', of several labels each is 0 or 1"):
+            load(path, read=LABELS)
+
+
+def test_labels_without_a_difference_are_said_and_refused_where_none_has_one(tmp_path):
+    path = write_csv(tmp_path / "a.csv", [(0, 1, "a"), (0, 0, "b")], HEADER)
+    _, lines = load(train=path, valid=path, read=LABELS)
+    assert "the same for all texts of train, and nothing to learn: anger" in lines
+    path = write_csv(tmp_path / "b.csv", [(0, 1, "a"), (0, 1, "b")], HEADER)
+    with pytest.raises(DataError, match="every label is the same"):
+        load(train=path, valid=path, read=LABELS)
+    with pytest.raises(UsageError, match="--binarize with 2 labels"):
+        load(train=path, valid=path, read=LABELS, binarize=True)
+    whole = write_csv(tmp_path / "c.csv", [(0, 1, "a"), (1, 0, "b")], HEADER)
+    nothing = write_csv(tmp_path / "d.csv", [("", 1, "a")], HEADER)
+    with pytest.raises(DataError, match="in the valid part there are no labelled texts"):
+        load(train=whole, valid=nothing, read=LABELS)
+
+
+def test_format_encoding_and_columns_are_followed(tmp_path):
+    lines = ["stars;body;text", *(f"{number % 2};caf\u00e9 {number};x" for number in range(40))]
+    (tmp_path / "a.dat").write_bytes("\n".join(lines).encode("latin-1"))
+    read = ReadConfig(format="csv", encoding="latin-1", text_key="body", label_key="stars")
+    found, _ = load(tmp_path / "a.dat", read=read)
+    assert "caf\u00e9 0" in [example.text for part in found.parts.values() for example in part]
+    with pytest.raises(DataError):
+        load(tmp_path / "a.dat", read=ReadConfig(format="ndjson", encoding="latin-1"))

@@ -1,6 +1,14 @@
 import pytest
 
-from sentneuron.core.data.labels import binarized, class_name, look_like_stars, sort_classes
+from sentneuron.core.data.labels import (
+    binarized,
+    class_name,
+    holding,
+    joined_labels,
+    label_value,
+    look_like_stars,
+    sort_classes,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +61,21 @@ def test_stars_are_three_numbers_or_more_from_one_to_five_on_both_sides(names, e
 
 def test_two_stars_are_negative_four_are_positive_and_three_are_neither():
     assert [binarized(name) for name in ("1", "2", "3", "4", "5", "good")] == ["0", "0", None, "1", "1", None]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(1, True), ("0", False), ("1.0", True), (0.5, True), ("0.49", False), (True, True), ("FALSE", False), (3, True)],
+)
+def test_one_of_several_labels_holds_from_a_half_on(value, expected):
+    assert holding(label_value(value)) is expected
+
+
+def test_one_of_several_labels_may_be_missing_or_no_answer():
+    assert [label_value(value) for value in ("", None, -1, "-1.0")] == [None] * 4
+    assert [holding(value) for value in ("yes", "-2", "nan")] == [None] * 3
+
+
+def test_labels_that_hold_are_joined_and_none_is_a_word():
+    assert joined_labels(["joy", "love"]) == "joy,love"
+    assert joined_labels([]) == "none"

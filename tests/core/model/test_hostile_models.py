@@ -11,9 +11,13 @@ from sentneuron.core.model.checkpoint import load_contents, load_model, save_con
 NUM_UNITS = 4
 CLASSIFIER = {
     "classes": ["0", "1"],
+    "multi_label": False,
     "pooling": "mean",
+    "all_layers": False,
     "all": {"weight": torch.ones(1, NUM_UNITS), "bias": torch.zeros(1), "C": 1.0},
-    "neurons": {"weight": torch.ones(1, 2), "bias": torch.zeros(1), "C": 1.0, "indices": [3, 0], "scale": [1.0, 2.0]},
+    "neurons": {"weight": torch.ones(1, 2), "bias": torch.zeros(1), "C": 1.0, "indices": [3, 0]},
+    "sentiment_neuron": 3,
+    "scale": torch.tensor([1.0, 2.0, 3.0, 4.0]),
 }
 BIAS = "layers.0.bias"
 
@@ -55,8 +59,18 @@ HOSTILE = {
     "a strength that is not finite": ({"classifier": {"all": CLASSIFIER["all"] | {"C": float("inf")}}}, "all.C is not"),
     "a neuron that is not there": ({"classifier": {"neurons": {"indices": [4, 0]}}}, "indices are not those of 4"),
     "no neuron": ({"classifier": {"neurons": {"indices": []}}}, "indices are not those of 4 units"),
-    "a neuron without a scale": ({"classifier": {"neurons": {"scale": [1.0]}}}, "scale is not one number"),
-    "a neuron that fills at 0": ({"classifier": {"neurons": {"scale": [1.0, 0.0]}}}, "scale is not one number"),
+    "a neuron that is true": ({"classifier": {"neurons": {"indices": [True, 0]}}}, "indices are not those of 4 units"),
+    "another neuron": ({"classifier": {"sentiment_neuron": 4}}, "sentiment_neuron is none of 4 units"),
+    "a neuron before the first": ({"classifier": {"sentiment_neuron": -1}}, "sentiment_neuron is none of 4 units"),
+    "a neuron that is a list": ({"classifier": {"sentiment_neuron": [0]}}, "sentiment_neuron is none of 4 units"),
+    "a neuron without a scale": ({"classifier": {"scale": torch.ones(3)}}, r"scale is \[3\], not \[4\]"),
+    "a neuron that fills at 0": ({"classifier": {"scale": torch.tensor([1, 2, 0, 1.0])}}, "scale is not above zero"),
+    "a neuron that never fills": ({"classifier": {"scale": torch.full((4,), float("inf"))}}, "scale holds numbers"),
+    "a scale that is a list": ({"classifier": {"scale": [1.0] * 4}}, "scale is missing"),
+    "labels that are no claim": ({"classifier": {"multi_label": 1}}, "is neither true nor false"),
+    "layers that are no claim": ({"classifier": {"all_layers": None}}, "is neither true nor false"),
+    "labels without rows": ({"classifier": {"multi_label": True}}, r"all\.weight is \[1, 4\], not \[2, 4\]"),
+    "labels that are none": ({"classifier": {"multi_label": True, "classes": []}}, "classes are not 1 names"),
     "a classifier that is a list": ({"classifier": [1]}, "not a usable"),
 }
 
@@ -89,6 +103,20 @@ def test_contents_that_make_no_model_are_refused(name, written, refused):
 
 def test_without_a_change_they_make_one(written):
     assert load_model(written({})).classifier["classes"] == ["0", "1"]
+
+
+def test_one_label_of_its_own_is_enough(written):
+    path = written({"classifier": {"classes": ["anger"], "multi_label": True}})
+    assert load_model(path).classifier["classes"] == ["anger"]
+
+
+def test_every_entry_of_a_classifier_is_needed(written, tmp_path, refused):
+    path = written({})
+    contents = load_contents(path)
+    for name in CLASSIFIER:
+        less = {key: value for key, value in CLASSIFIER.items() if key != name}
+        save_contents(tmp_path / "less.pt", contents | {"classifier": less})
+        assert f"'{name}'" in refused((tmp_path / "less.pt").read_bytes())
 
 
 def test_missing_entries_are_named(written, small_model, tmp_path, refused):

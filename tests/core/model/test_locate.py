@@ -1,5 +1,7 @@
 """Which model is taken when none is named."""
 
+from pathlib import Path
+
 import pytest
 
 from sentneuron.core.errors import InputNotFoundError
@@ -26,3 +28,16 @@ def test_a_named_model_that_is_missing_is_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputNotFoundError, match=r"mine\.pt does not exist"):
         locate.find_model("mine.pt")
+
+
+def test_features_are_those_of_the_model_named_then_the_one_here_then_the_pretrained_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pretrained = tmp_path / "pretrained.pt"
+    monkeypatch.setattr(locate, "PRETRAINED", pretrained)
+    with pytest.raises(InputNotFoundError, match="no pretrained model"):
+        locate.find_language_model(None)
+    pretrained.touch()
+    assert locate.find_language_model(None) == (pretrained, "the pretrained model")
+    Path("model.pt").touch()
+    assert locate.find_language_model(None) == (Path("model.pt"), "model.pt")
+    assert locate.find_language_model("mine.pt") == (Path("mine.pt"), "mine.pt")

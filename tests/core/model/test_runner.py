@@ -49,3 +49,24 @@ def test_the_state_is_overwritten_and_its_cells_are_not_copied():
     new_state = runner.step(torch.tensor([1, 2]), state)
     assert new_state[0][0].data_ptr() == state[0][0].data_ptr()
     assert runner.cells(new_state).data_ptr() == state[0][1].data_ptr()
+
+
+@pytest.mark.parametrize("cell", ["mLSTM", "GRU"])
+def test_the_cells_of_all_layers_stand_side_by_side_bottom_layer_first(cell):
+    torch.manual_seed(1)
+    model = LanguageModel(ModelConfig(model=cell, nhid=12, emsize=6, nlayers=2))
+    runner = Runner(model, all_layers=True)
+    state = runner.step(torch.tensor([7, 9]), runner.initial_state(2))
+    assert (runner.num_units, Runner(model).num_units) == (24, 12)
+    cells = runner.cells(state)
+    for layer in (0, 1):
+        torch.testing.assert_close(cells[:, 12 * layer : 12 * (layer + 1)], state[layer][-1], rtol=0, atol=0)
+    torch.testing.assert_close(Runner(model).cells(state), state[1][-1], rtol=0, atol=0)
+
+
+def test_the_only_layer_is_all_layers():
+    model = make_runner().model
+    runner = Runner(model, all_layers=True)
+    state = runner.step(torch.tensor([7]), runner.initial_state(1))
+    assert runner.num_units == 12
+    assert runner.cells(state).data_ptr() == state[0][1].data_ptr()

@@ -50,16 +50,18 @@ def model_file(language_model, tmp_path):
     return tmp_path / "model.pt"
 
 
-def classifier_values(runner, classes, *, pooling="mean", indices=(4, 7)):
+def classifier_values(runner, classes, *, pooling="mean", indices=(4, 7), multi_label=False):
     """Weights of both probes that tell the reference texts apart: the middle one has a score of 0.1."""
     rng = np.random.default_rng(5)
-    num_rows = 1 if len(classes) == 2 else len(classes)
+    num_rows = 1 if len(classes) == 2 and not multi_label else len(classes)
     weight = (rng.normal(size=(num_rows, NUM_UNITS)) * 20).astype(np.float32)
     features = featurize(runner, REFERENCE, pooling=pooling)
     chosen = list(indices)
     return {
         "classes": list(classes),
+        "multi_label": multi_label,
         "pooling": pooling,
+        "all_layers": False,
         "all": {
             "weight": torch.from_numpy(weight),
             "bias": 0.1 - torch.from_numpy(np.median(features @ weight.T, axis=0)),
@@ -70,8 +72,9 @@ def classifier_values(runner, classes, *, pooling="mean", indices=(4, 7)):
             "weight": torch.from_numpy(weight[:, chosen].copy()),
             "bias": 0.1 - torch.from_numpy(np.median(features[:, chosen] @ weight[:, chosen].T, axis=0)),
             "C": 0.25,
-            "scale": [1.0] * len(chosen),
         },
+        "sentiment_neuron": chosen[0],
+        "scale": torch.ones(NUM_UNITS),
     }
 
 

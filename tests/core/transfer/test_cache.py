@@ -25,14 +25,16 @@ def test_a_file_that_is_missing_or_damaged_is_no_cache(tmp_path):
     assert found is None or np.array_equal(found, FEATURES)
 
 
-def test_the_key_follows_weights_pooling_and_texts():
+def test_the_key_follows_weights_texts_and_how_features_are_taken():
     keys = {
-        features_key(fingerprint, pooling, texts)
+        features_key(fingerprint, texts, pooling=pooling, all_layers=all_layers, precision=precision)
         for fingerprint in ("x", "y")
-        for pooling in ("last", "mean")
         for texts in ([b"a", b"b"], [b"ab"], [b"b", b"a"], [b"a b", b""])
+        for pooling in ("last", "mean")
+        for all_layers in (False, True)
+        for precision in ("fp32", "bf16")
     }
-    assert len(keys) == 16
+    assert len(keys) == 64
 
 
 def test_the_fingerprint_follows_every_weight():

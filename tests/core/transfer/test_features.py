@@ -8,7 +8,7 @@ from sentneuron.core.model.checkpoint import load_model
 from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer import features, packing
-from sentneuron.core.transfer.features import featurize, part_of, sweep, trace, typical_range
+from sentneuron.core.transfer.features import featurize, part_of, sweep, trace
 from sentneuron.core.transfer.packing import pack
 
 UNITS = np.array([1e-3, 2e-3, 3e-3])
@@ -173,15 +173,3 @@ def test_a_trace_ends_with_the_feature(language_model):
     runner = Runner(language_model.model)
     text = b"\n A trace and its feature. "
     np.testing.assert_allclose(trace(runner, text, [3, 1])[-1], featurize(runner, [text])[0, [3, 1]], atol=1e-6)
-
-
-def test_the_typical_range_is_a_percentile_over_all_bytes(sum_runner):
-    texts = [b"ab", b"z"]
-    sizes = [ord("a"), ord("a") + ord("b"), ord("z")]
-    expected = np.percentile(np.outer(sizes, UNITS[[0, 2]]), 50, axis=0)
-    np.testing.assert_allclose(typical_range(sum_runner, texts, [0, 2], percentile=50), expected, rtol=1e-5)
-
-
-def test_the_typical_range_of_nothing_is_one(sum_runner):
-    assert typical_range(sum_runner, [], [0, 1]) == [1.0, 1.0]
-    assert typical_range(sum_runner, [b"\0"], [0]) == [1.0]

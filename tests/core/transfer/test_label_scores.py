@@ -1,6 +1,6 @@
 import numpy as np
 
-from sentneuron.core.transfer.label_scores import LabelScores
+from sentneuron.core.transfer.label_scores import LabelScores, LabelSetCounts
 
 CALLS = np.array([[0.9, 0.1], [0.1, 0.9], [0.2, 0.8], [0.8, 0.2]])
 
@@ -44,3 +44,27 @@ def test_rows_without_text_are_not_scored():
     scores = LabelScores(["0", "1"])
     scores.add(["0", "1"], np.array([[np.nan, np.nan], [0.3, 0.7]]))
     assert (scores.result().num_rows, scores.num_labels) == (1, 1)
+
+
+def test_several_labels_are_read_from_columns_that_are_called_like_them_or_named_in_their_order():
+    counts = LabelSetCounts(["anger", "joy"])
+    assert counts.keys(["text", "Joy", "ANGER"], []) == ["ANGER", "Joy"]
+    assert counts.keys(["text", "a", "b"], ["b", "a"]) == ["b", "a"]
+    assert counts.keys(["text", "anger"], ["anger"]) == []
+
+
+def test_rows_with_all_of_several_labels_are_scored_and_those_with_some_are_counted():
+    counts = LabelSetCounts(["anger", "joy"])
+    rows = [
+        {"anger": "1", "joy": 0},
+        {"anger": "", "joy": "1"},
+        {"anger": "often", "joy": "0"},
+        {"anger": None, "joy": -1},
+        {"anger": "1", "joy": "1"},
+    ]
+    probabilities = np.array([[0.9, 0.2], [0.9, 0.9], [0.9, 0.9], [0.9, 0.9], [np.nan, np.nan]])
+    counts.add_rows(rows, ["anger", "joy"], probabilities)
+    assert counts.num_labels == 3
+    assert counts.result().num_rows == 1
+    assert counts.result().accuracy() == 1
+    assert LabelSetCounts(["anger", "joy"]).result() is None
