@@ -104,7 +104,7 @@ def _transfer(
     probes, described = _fit(features, data, config)
     neurons = probes.heaviest
     results = {
-        "model": str(find_language_model(config.model)[0]),
+        "model": find_language_model(config.model)[1],
         "data": data.name,
         "classes": data.classes,
         "multi_label": data.multi_label,
