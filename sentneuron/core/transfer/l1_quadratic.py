@@ -10,15 +10,14 @@ coding algorithms", NIPS 19.
 """
 
 import numpy as np
-from numpy.typing import NDArray
+
+from sentneuron.core.transfer.l1_loss import Vector
 
 SWEEPS = 5
 SYSTEMS = 50
 MAX_ROUNDS = 50
 RIDGE = 1e-10
 """Added to the diagonal, relative to it, so that dependent columns can be solved for."""
-
-Vector = NDArray[np.float64]
 
 
 def violation(slope: Vector, weight: Vector, penalty: float) -> Vector:
