@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentneuron.core.transfer.classifier import Classifier, Scored
+from sentneuron.core.transfer.label_set_metrics import predicted_labels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +37,7 @@ class Classification:
         is_several = classifier.multi_label
         for row in np.flatnonzero(~np.isnan(neuron)).tolist():
             if is_several:
-                holding = np.flatnonzero(probabilities[row] > 0.5).tolist()
+                holding = np.flatnonzero(predicted_labels(probabilities[row])).tolist()
                 labels[row] = tuple(classifier.classes[number] for number in holding)
             else:
                 labels[row] = classifier.classes[int(probabilities[row].argmax())]

@@ -159,7 +159,7 @@ class SentimentNeuronClassifier(ClassifierMixin, BaseEstimator):
         check_consistent_length(texts, y)
         self.classes_, truth = np.unique(column_or_1d(y, warn=True), return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y holds one class, {self.classes_[0]!r}; two are needed")
+            raise ValueError(f"y holds one class, {str(self.classes_[0])!r}; two are needed")
         self.featurizer_ = SentimentNeuronFeaturizer(
             self.model, pooling=self.pooling, device=self.device, batch_size=self.batch_size
         ).fit(texts)

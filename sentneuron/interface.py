@@ -32,7 +32,7 @@ from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer.cache import weights_fingerprint
 from sentneuron.core.transfer.classifier import Classifier
-from sentneuron.core.transfer.features import BATCH_SIZE, featurize, trace
+from sentneuron.core.transfer.features import BATCH_SIZE, featurize, require_finite, trace
 from sentneuron.core.values import require_positive
 
 TEXTS_AT_ONCE = 4096
@@ -105,6 +105,7 @@ class SentimentModel:
 
         Raises:
             UsageError: texts are not strings, or one string; an unknown pooling.
+            DataError: a feature is not finite.
         """
         pooling = pooling or self.pooling
         require_positive(batch_size=batch_size)
@@ -114,7 +115,7 @@ class SentimentModel:
         is_text = np.array([clean != NOTHING for clean in cleaned], bool)
         given = [clean for clean in cleaned if clean != NOTHING]
         with self._lock:
-            found = featurize(self._runner, given, pooling=pooling, batch_size=batch_size)
+            found = require_finite(featurize(self._runner, given, pooling=pooling, batch_size=batch_size))
         if is_text.all():
             return found
         features = np.full((len(cleaned), found.shape[1]), np.nan, np.float32)
@@ -127,7 +128,7 @@ class SentimentModel:
         All neurons decide; `neurons` takes the second regression, and must be the number that it stands on.
 
         Raises:
-            DataError: a language model without a classifier.
+            DataError: a language model without a classifier; a feature is not finite.
             UsageError: texts are not strings, or one string; another number of neurons.
         """
         classifier = Classifier(self._saved, name=self._name, neurons=neurons, runner=self._runner)
@@ -146,8 +147,7 @@ class SentimentModel:
         Raises:
             UsageError: `text` is no string; there is no such neuron, or no sentiment neuron and none named.
         """
-        if not isinstance(text, str):
-            raise UsageError(f"text is a {type(text).__name__}, not a string", hint="give one text")
+        _require_string(text)
         shown = choose_neuron(self._saved.classifier, self.num_units, requested=neuron)
         if shown is None:
             raise UsageError(
@@ -211,6 +211,7 @@ class SentimentModel:
             UsageError: a setting out of range, a neuron that does not exist or has to be named, or nothing to steer.
             DataError: the model's output is not finite.
         """
+        _require_string(text)
         config = GenerateConfig(
             text=text,
             gen_length=length,
@@ -273,6 +274,12 @@ def _read_again(path: Path, name: str, asked: dict[str, Any], fingerprint: str) 
     if model.fingerprint != fingerprint:
         raise DataError(f"{path} is not the model that was pickled", hint="put that file back, or pickle this one")
     return model
+
+
+def _require_string(text: object) -> None:
+    """Check that `text` is one text; raises UsageError."""
+    if not isinstance(text, str):
+        raise UsageError(f"text is a {type(text).__name__}, not a string", hint="give one text")
 
 
 def _overwrite_words(overwrite: float | Mapping[int, float] | None) -> str | None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pyarrow.parquet  # noqa: F401  a rank would import it at its first shard
-import torch
 
 from sentneuron.core.errors import SentneuronError
 from sentneuron.core.launch.place import Place
@@ -27,7 +26,6 @@ SECONDS = 60
 
 
 def main() -> None:
-    torch.optim.Adam([torch.zeros(1, requires_grad=True)], fused=True)  # imports what takes torch three seconds
     while line := sys.stdin.readline():
         request = json.loads(line)
         script = load(request["script"])

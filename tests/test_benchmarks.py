@@ -167,7 +167,7 @@ def test_the_path_is_timed_beside_liblinear_with_the_objectives_of_both(tmp_path
         sys, "argv", ["l1_path.py", "--rows", "60", "--columns", "40", "--rounds", "2", "--output", str(tmp_path)]
     )
     l1_path.main()
-    figures = json.loads((tmp_path / f"l1_path_synthetic_60x40_{torch.get_num_threads()}t.json").read_text())
+    figures = json.loads((tmp_path / f"l1_path_synthetic_0.02_60x40_{torch.get_num_threads()}t.json").read_text())
     assert figures["plain_over_path"]["rounds"] == 2
     assert [fit["C"] for fit in figures["fits"]] == list(l1_path.STRENGTHS)
     assert all(fit["path_minus_plain"] <= 1e-6 for fit in figures["fits"])

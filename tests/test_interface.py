@@ -264,6 +264,7 @@ def test_a_language_model_alone_does_all_but_classify(plain):
         lambda model: model.trace("a", neuron=12),
         lambda model: model.trace(["a"]),
         lambda model: model.generate("a", -1),
+        lambda model: model.generate(None, 5),
         lambda model: model.generate("a", 5, temperature=-1),
         lambda model: model.generate("a", 5, overwrite=float("nan")),
         lambda model: model.generate("a", 5, overwrite={12: 1.0}),

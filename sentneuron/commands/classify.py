@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def classify(
     ctx: typer.Context,
     data: Annotated[
-        str | None, typer.Argument(metavar="[DATA|-]", help="File, folder, data set, or - for stdin; default: sst.")
+        str | None, typer.Argument(metavar="DATA|-", help="File, folder, data set, or - for stdin; default: sst.")
     ] = ClassifyConfig.data,
     config: Config = None,
     text: Annotated[str | None, option(help="Classify this text; the row goes to stdout.")] = ClassifyConfig.text,

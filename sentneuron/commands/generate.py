@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from sentneuron.commands.options import Bf16, Config, Debug, Device, Fp16, Json, Quiet, Seed, Verbose, Weights, option
 from sentneuron.commands.parsing import parse_precision
+from sentneuron.core.atomic import require_place
 from sentneuron.core.config import GenerateConfig
 from sentneuron.core.errors import UsageError
 
@@ -82,6 +83,11 @@ def generate(
         raise UsageError(
             f"--save {save} names the text's file", hint="give a .txt or .jsonl; the picture goes beside it"
         )
+    if save is not None and save.suffix == ".json":
+        raise UsageError(f"--save {save}: there is one object a sample", hint="give a .jsonl, or a .txt for the text")
+
+    for file in named_files(settings):
+        require_place(file)
 
     from sentneuron.core.generation import generate as engine  # torch costs seconds to import; --help must not pay them
     from sentneuron.core.model.checkpoint import load_model
@@ -142,21 +148,27 @@ def show(made: "Generated", console: "Console") -> None:
         console.say(SIGNS)
 
 
+def named_files(settings: GenerateConfig) -> list[Path]:
+    """Return the files to write: the samples where --save says, and the heatmap's two beside it or here."""
+    files = [] if settings.save is None else [settings.save]
+    if settings.heatmap:
+        stem = settings.save or HEATMAP_STEM
+        files += [stem.with_suffix(".png"), stem.with_suffix(".html")]
+    return files
+
+
 def write_files(made: "Generated", settings: GenerateConfig) -> list[Path]:
-    """Write the samples where --save says, and the heatmap beside it or here; return the files."""
+    """Write the `named_files`; return them."""
     from sentneuron.core.generation.generate import write_samples
 
-    files = []
+    files = named_files(settings)
     if settings.save is not None:
         write_samples(settings.save, made.samples)
-        files.append(settings.save)
     if made.scale is not None:
         from sentneuron.core.report.heatmap_html import write_html
         from sentneuron.core.report.heatmap_image import write_image
 
-        stem = settings.save or HEATMAP_STEM
-        image, page = stem.with_suffix(".png"), stem.with_suffix(".html")
+        image, page = files[-2:]
         write_image(image, made.samples, made.scale)
         write_html(page, made.samples, made.scale)
-        files += [image, page]
     return files

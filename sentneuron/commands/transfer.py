@@ -27,6 +27,7 @@ from sentneuron.commands.options import (
 from sentneuron.commands.parsing import parse_precision
 from sentneuron.commands.score_tables import LABEL_HEADER, label_rows, summary_rows
 from sentneuron.core.config import LaunchConfig, Pooling, ReadConfig, TransferConfig
+from sentneuron.core.report.page import best_part
 
 
 def transfer(
@@ -122,10 +123,15 @@ def transfer(
     second = f"all but {neurons}" if drop_neurons else f"{neurons} by weight"
     console.table(str(report.output), score_rows(report.results), ("", "all neurons", second))
     if report.results["multi_label"]:
-        part = scored_part(report.results)
+        part = best_part(report.results)
         console.table(f"{part}, all neurons", label_rows(report.results["all_neurons"][part]), LABEL_HEADER)
     for reason, count in report.results["skipped"].items():
-        console.say(f"left out: {count:,} rows, {reason}")
+        console.say(f"left out: {count:,} {'row' if count == 1 else 'rows'}, {reason}")
+    if not report.results["all_neurons"]["weights"]:
+        console.warn(
+            "no neuron helps to tell the classes apart: every text gets the same answer; "
+            "give more texts, --pooling mean, or a model trained for longer"
+        )
     console.result({"output": report.output, "files": report.files, **report.results})
 
 
@@ -142,18 +148,13 @@ def score_rows(results: dict[str, Any]) -> list[tuple[str, str, str]]:
     for part, count in results["rows"].items():
         first, second = (f"{probe[part]['accuracy']:.2%}" for probe in both)
         rows.append((f"{part}: accuracy, {count:,} texts", first, second))
-    last = scored_part(results)
+    last = best_part(results)
     for (name, first), (_, second) in zip(*(summary_rows(probe[last]) for probe in both), strict=True):
         rows.append((f"{last}: {name}", first, second))
     add("C", lambda probe: f"{probe['C']:g}")
     add("neurons used", lambda probe: f"{len(probe['weights']):,}")
     add("heaviest", lambda probe: ", ".join(str(item["neuron"]) for item in probe["weights"][:5]) or "-")
     return rows
-
-
-def scored_part(results: dict[str, Any]) -> str:
-    """Return the texts whose scores count: the test part, or what stands in for it."""
-    return next(part for part in ("test", "valid", "folds") if part in results["all_neurons"])
 
 
 def describe_folds(probe: dict[str, Any]) -> str:

@@ -32,14 +32,14 @@ def require_at_most(limit: int, **values: int | None) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is above {limit:,}", hint="give a smaller number")
 
 
-def require_seed(seed: int, *, bits: int = 63) -> None:
-    """Check that a seed is a number of so many bits.
+def require_seed(seed: int) -> None:
+    """Check that a seed is a number of 63 bits.
 
     Raises:
         UsageError: it is not.
     """
-    if not 0 <= seed < 1 << bits:
-        raise UsageError(f"--seed is {seed}", hint=f"give a number from 0 to 2^{bits} - 1")
+    if not 0 <= seed < 1 << 63:
+        raise UsageError(f"--seed is {seed}", hint="give a number from 0 to 2^63 - 1")
 
 
 def require_split(split: tuple[int, ...]) -> None:

@@ -198,6 +198,21 @@ def test_the_heatmap_is_named_after_the_saved_samples(models: Path):
     assert (saved["text"], saved["characters"], len(saved["values"]), saved["neuron"]) == ("né", ["n", "é"], 2, 3)
 
 
+@pytest.mark.parametrize("options", [["--save", "none/x.txt"], ["--heatmap", "--gen-length", "5"]])
+def test_a_file_that_cannot_be_made_is_said_before_anything_is_generated(
+    models: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+):
+    Path("generated.html").mkdir()
+    assert main(["generate", "--model", str(models / "classifier.pt"), *options]) == 73
+    assert capsys.readouterr().out == ""
+    assert [path.name for path in Path().iterdir()] == ["generated.html"]
+
+
+def test_ndjson_has_an_object_a_sample_too(models: Path):
+    assert main(["generate", "--model", str(models / "classifier.pt"), "--gen-length", "3", "--save", "x.ndjson"]) == 0
+    assert json.loads(Path("x.ndjson").read_text("utf-8")).keys() >= {"text", "values", "neuron"}
+
+
 def test_json_prints_one_object_and_no_text(models: Path, capsys: pytest.CaptureFixture[str]):
     command = ["generate", "--model", str(models / "classifier.pt"), "--text", "né", "--heatmap", "--json"]
     assert main(command) == 0
@@ -233,6 +248,7 @@ def test_a_terminal_gets_no_control_characters_and_a_pipe_the_text_as_it_is(
         ("classifier.pt", ["--heatmap", "--text", "a", "--overwrite", "+1"], "--gen-length"),
         ("classifier.pt", ["--overwrite", "much"], "--overwrite"),
         ("classifier.pt", ["--heatmap", "--text", "a", "--save", "x.png"], "--save"),
+        ("classifier.pt", ["--save", "x.json"], ".jsonl"),
     ],
 )
 def test_wrong_usage_is_one_line_and_writes_nothing(

@@ -121,6 +121,20 @@ def test_the_table_has_each_part_for_all_neurons_and_for_the_heaviest(engine, ca
     assert "left out: 3 rows, no text" in err
 
 
+def test_a_regression_without_neurons_is_warned_about_and_one_row_is_one_row(engine, capsys):
+    main(["transfer", "model.pt"])
+    assert "warning: " not in capsys.readouterr().err
+    results = REPORT.results | {
+        "skipped": {"no text": 1},
+        "all_neurons": REPORT.results["all_neurons"] | {"weights": []},
+    }
+    engine.report = replace(REPORT, results=results)
+    main(["transfer", "model.pt"])
+    err = capsys.readouterr().err
+    assert "warning: no neuron helps" in err
+    assert "left out: 1 row, no text" in err
+
+
 def test_what_the_second_regression_stands_on_is_said(engine, capsys):
     main(["transfer", "model.pt", "--neurons", "3"])
     assert "3 by weight" in capsys.readouterr().err

@@ -62,4 +62,4 @@ class TransferConfig:
             raise UsageError(f"--folds is {self.folds}", hint="give 2 or more")
         require_at_most(MAX_FOLDS, folds=self.folds)
         require_file_name(write_results=self.write_results)
-        require_seed(self.seed, bits=32)  # what scikit-learn takes
+        require_seed(self.seed)

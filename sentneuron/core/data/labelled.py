@@ -18,6 +18,8 @@ from sentneuron.core.data.text import TextRule
 from sentneuron.core.errors import DataError, UsageError
 
 MAX_CLASSES = 100
+CHECK_LABELS = "two classes are needed; check --label-key"
+TOO_FEW = "there are few texts to split: name a file with --valid, or cross-validate one file with --folds 5"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +74,14 @@ def load_labelled(config: TransferConfig, rule: TextRule, *, announce: Announce 
         raise UsageError(f"--binarize with {len(labels)} labels", hint="it turns one column of stars into classes")
     if not any(parts.values()):
         raise DataError(f"{name}: no row has both a text and a label", hint="check --text-key and --label-key")
+    dealt: dict[str, int] = {}
     if config.folds is not None:
         _check_enough(parts["train"], config.folds)
     elif "valid" not in parts:
         whole = is_one_file(config) and "test" not in files
-        shares = {"train": 8, "valid": 1, "test": 1} if whole else {"train": 9, "valid": 1}
-        parts |= split_by_hash(parts["train"], shares, seed=config.seed)
-        announce(f"split by a hash of the text: {', '.join(f'{part} {len(parts[part]):,}' for part in shares)}")
+        dealt = {"train": 8, "valid": 1, "test": 1} if whole else {"train": 9, "valid": 1}
+        parts |= split_by_hash(parts["train"], dealt, seed=config.seed)
+        announce(f"split by a hash of the text: {', '.join(f'{part} {len(parts[part]):,}' for part in dealt)}")
     if multi_label:
         classes = labels
         _check_labels(name, parts, classes, announce)
@@ -89,7 +92,7 @@ def load_labelled(config: TransferConfig, rule: TextRule, *, announce: Announce 
             del parts["test"]
             announce("no labels of train in the test part: no test score")
         for part, examples in parts.items():
-            _check_classes(name, part, examples)
+            _check_classes(name, part, examples, hint=TOO_FEW if part in dealt and part != "train" else CHECK_LABELS)
     return LabelledTexts(name=name, parts=parts, classes=classes, multi_label=multi_label, skipped=dict(skipped))
 
 
@@ -114,13 +117,14 @@ def _binarize(
 
 def _known(examples: list[Example], part: str, classes: list[str], skipped: Counter[str]) -> list[Example]:
     """Leave out examples of classes that the training part does not have."""
-    kept = [example for example in examples if example.label in classes]
+    known = set(classes)
+    kept = [example for example in examples if example.label in known]
     if len(kept) < len(examples):
         skipped[f"label in {part} that train does not have"] += len(examples) - len(kept)
     return kept
 
 
-def _check_classes(name: str, part: str, examples: list[Example]) -> None:
+def _check_classes(name: str, part: str, examples: list[Example], *, hint: str) -> None:
     """Check that a part has two classes at least, and not as many as there are texts.
 
     Raises:
@@ -129,7 +133,7 @@ def _check_classes(name: str, part: str, examples: list[Example]) -> None:
     found = sort_classes(example.label for example in examples)
     if len(found) < 2:
         what = f"all {len(examples):,} labels are {found[0]!r}" if found else "there are no labelled texts"
-        raise DataError(f"{name}: in the {part} part {what}", hint="two classes are needed; check --label-key")
+        raise DataError(f"{name}: in the {part} part {what}", hint=hint)
     if len(found) > MAX_CLASSES:
         raise DataError(f"{name}: {len(found):,} different labels in the {part} part", hint="check --label-key")
 

@@ -21,7 +21,7 @@ def find_parts(config: TransferConfig) -> tuple[str, dict[str, list[str]]]:
     """Return what the data is called and the files of each part; a single file or a glob is all `train`.
 
     Raises:
-        UsageError: --valid or --test without --train; --folds with data that has parts.
+        UsageError: --train with --data, or --valid or --test without either; --folds with data that has parts.
         InputNotFoundError: nothing is there, or no train file in a folder.
     """
     name, files = _find(config)
@@ -52,8 +52,10 @@ def _find(config: TransferConfig) -> tuple[str, dict[str, list[str]]]:
     """Do what `find_parts` does, whatever --folds says."""
     given = {"train": config.train, "valid": config.valid, "test": config.test}
     files = {part: expand_inputs([path]) for part, path in given.items() if path is not None}
-    if "train" in files:
-        return config.train or "", files
+    if config.train is not None:
+        if config.data != TransferConfig.data:
+            raise UsageError(f"--train {config.train} and --data {config.data}", hint="give one of them")
+        return config.train, files
     if is_dataset(config.data):
         found = dataset_files(config.data, splits=("train", "val", "test"))
         name, own = config.data, {"valid" if split == "val" else split: [str(path)] for split, path in found.items()}

@@ -31,6 +31,8 @@ from sentneuron.core.model.runner import Runner
 
 DEFAULT_LENGTH = 200
 """Bytes generated where neither --gen-length nor --heatmap was given."""
+OBJECT_SUFFIXES = (".jsonl", ".ndjson")
+"""Files that get one JSON object a sample; others get the text alone."""
 MAX_KEPT = 100_000_000
 """Bytes of all samples that are kept: with the values, which JSON spells out, some gigabytes of memory."""
 
@@ -140,7 +142,7 @@ def require_neuron(config: GenerateConfig, neuron: ShownNeuron | None) -> None:
         return
     if config.heatmap:
         wanted = "--heatmap"
-    elif config.save is not None and config.save.suffix == ".jsonl":
+    elif config.save is not None and config.save.suffix in OBJECT_SUFFIXES:
         wanted = f"--save {config.save}"
     else:
         return
@@ -159,13 +161,13 @@ def prompt_bytes(rule: TextRule, text: str) -> tuple[bytes, list[int]]:
 
 
 def write_samples(path: Path, samples: Sequence[CharacterValues]) -> None:
-    """Write one JSON object a sample to a `.jsonl` file, elsewhere the texts alone, a blank line between two.
+    """Write one JSON object a sample where the name says so (OBJECT_SUFFIXES), else texts, a blank line between two.
 
     Raises:
         OutputError, StorageError: as `atomic_path`.
     """
     with atomic_open(path) as file:
-        if path.suffix == ".jsonl":
+        if path.suffix in OBJECT_SUFFIXES:
             for one in samples:
                 file.write(json.dumps(one.to_dict(), ensure_ascii=False) + "\n")
         else:

@@ -85,8 +85,8 @@ def parse_overwrite(overwrite: str, num_units: int, *, neuron: ShownNeuron | Non
         return {neuron.index: neuron.sign * value}
     pins: dict[int, float] = {}
     for part in overwrite.split(","):
-        unit, _, number = part.partition("=")
-        if not re.fullmatch(r"\s*[0-9]{1,9}\s*", unit):
+        unit, equals, number = part.partition("=")
+        if not equals or not re.fullmatch(r"\s*[0-9]{1,9}\s*", unit):
             raise UsageError(
                 f"--overwrite {overwrite}: {part!r} is not NEURON=VALUE", hint="give pairs, as in 2388=1,17=-0.5"
             )

@@ -99,7 +99,11 @@ class Classifier:
         return self._sentiment_neuron
 
     def score(self, texts: Sequence[str], *, progress: Progress = no_progress) -> Scored:
-        """Score texts; one of which cleaning leaves nothing is no text. `progress` counts bytes of clean text."""
+        """Score texts; one of which cleaning leaves nothing is no text. `progress` counts bytes of clean text.
+
+        Raises:
+            DataError, LostRankError: as `FeaturePool.featurize`.
+        """
         cleaned = self._rule.clean_all(texts)
         present = np.array([clean != NOTHING for clean in cleaned], bool)
         probabilities = np.full((len(texts), len(self.classes)), np.nan, np.float32)

@@ -86,7 +86,8 @@ def classify(
 
     Raises:
         UsageError: options that do not go with this classifier or this data.
-        DataError: a language model without a classifier, or an input with a record that cannot be read.
+        DataError: a language model without a classifier, one whose features are not finite, or an input with a record
+            that cannot be read.
         InputNotFoundError: no such model or data.
         OutputError, StorageError: an output cannot be written.
         LostRankError: another rank is gone, or hangs.

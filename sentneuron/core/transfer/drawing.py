@@ -1,6 +1,7 @@
 """All figures of a transfer, and the page that shows them: written into its folder."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from sentneuron.core.transfer.probes import Probes
 
 MAX_ON_PAGE = 5
 """Neurons whose histograms are on the page; all are in the folder."""
+NOT_ALWAYS = re.compile(r"(label_efficiency|confusion|roc|neuron_[0-9]+)\.png")
+"""Figures that one run draws and another does not."""
 
 
 def draw_report(
@@ -37,7 +40,7 @@ def draw_report(
     runner: ByteRunner,
     rule: TextRule,
 ) -> list[Path]:
-    """Draw every figure and write report.html into the folder `output`; return the paths.
+    """Draw every figure and write report.html into the folder `output`; return the paths. An earlier run's figures go.
 
     `results` is what results.json holds, `classifier` what the model file does; `runner` has the features' neurons.
     Scores and texts are those of the test part, else of validation. Cross-validated data without a test part has its
@@ -70,7 +73,9 @@ def draw_report(
     on_page = [picture for picture in pictures if picture.path.name not in _left_out(probes)]
     with atomic_open(report) as file:
         file.write(page(results, on_page, groups, colour_scale(neuron, negate=False), texts_from=part))
-    return [*(picture.path for picture in pictures), report]
+    figures = [picture.path for picture in pictures]
+    _remove_others(output, figures)
+    return [*figures, report]
 
 
 def _score_pictures(
@@ -144,6 +149,13 @@ def _neuron_pictures(
             "each other, the more this neuron says on its own.",
             alt=f"Histogram of neuron {neuron} by class.",
         )
+
+
+def _remove_others(output: Path, figures: Iterable[Path]) -> None:
+    """Remove figures that an earlier run has left in the folder, and that would pass for this one's."""
+    for path in set(output.glob("*.png")).difference(figures):
+        if NOT_ALWAYS.fullmatch(path.name):
+            path.unlink()
 
 
 def _left_out(probes: Probes) -> set[str]:

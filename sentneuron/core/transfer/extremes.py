@@ -16,6 +16,7 @@ from sentneuron.core.generation.heatmap import CharacterValues, values_at
 from sentneuron.core.generation.neurons import ShownNeuron, spoken
 from sentneuron.core.report.extreme_texts import ShownText, TextGroup
 from sentneuron.core.transfer.features import ByteRunner, sweep
+from sentneuron.core.transfer.label_set_metrics import predicted_labels
 from sentneuron.core.transfer.packing import pack
 
 AT_EITHER_END = 3
@@ -47,7 +48,7 @@ def extreme_texts(
     texts: dict[int, ShownText] = {}
     for number, (_, offsets), trace in zip(numbers, cleaned, traces, strict=True):
         row = probabilities[number]
-        said = row > 0.5 if multi_label else np.arange(len(row)) == row.argmax()
+        said = predicted_labels(row) if multi_label else np.arange(len(row)) == row.argmax()
         texts[number] = ShownText(
             sample=CharacterValues(text=examples[number].text, values=values_at(offsets, trace), neuron=neuron.index),
             label=_names(has_class[number], classes),

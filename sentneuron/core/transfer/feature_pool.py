@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sentneuron.core.config import Pooling
 from sentneuron.core.errors import LostRankError
 from sentneuron.core.launch.ranks import Ranks
-from sentneuron.core.transfer.features import ByteRunner, Progress, featurize, no_progress
+from sentneuron.core.transfer.features import ByteRunner, Progress, featurize, no_progress, require_finite
 from sentneuron.core.transfer.packing import pack
 
 BEAT = 1.0
@@ -79,10 +79,11 @@ class FeaturePool:
         """Return what `features.featurize` does; all ranks work on it, on the same model with the same pooling.
 
         Raises:
+            DataError: a feature is not finite.
             LostRankError: another rank is gone, or hangs.
         """
         if not self._has_servers:
-            return featurize(runner, texts, pooling=pooling, progress=progress)
+            return require_finite(featurize(runner, texts, pooling=pooling, progress=progress))
         if not any(texts):
             return np.zeros((len(texts), runner.num_units), np.float32)
         with self._turn:
@@ -94,7 +95,7 @@ class FeaturePool:
             self._ranks.broadcast_(content.to(self._ranks.device))
             features = self._work(runner, texts, pooling, progress)
             self._is_waited_on = True
-        return features
+        return require_finite(features)
 
     def serve(self, runner: ByteRunner, *, pooling: Pooling) -> None:
         """Compute features for rank 0 until it needs no more.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sentneuron.core.config import Pooling
+from sentneuron.core.errors import DataError
 from sentneuron.core.transfer.packing import pack, windows
 
 BATCH_SIZE = 256
@@ -74,7 +75,7 @@ def featurize(
 ) -> NDArray[np.float32]:
     """Return a row of features [N, H] for each text, in the order given; `progress` counts bytes.
 
-    An empty text's features are zero.
+    An empty text's features are zero. Whether they are finite is looked at by `require_finite`.
     """
     features = np.zeros((len(texts), runner.num_units), np.float32)
     lengths = [len(text) for text in texts]
@@ -100,6 +101,21 @@ def featurize(
         progress(done, num_bytes)
     if pooling == "mean":
         features /= np.maximum(lengths, 1, dtype=np.float32)[:, None]
+    return features
+
+
+def require_finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features [N, F] as they are: NaN is what stands for a text that is not there.
+
+    Raises:
+        DataError: one is not finite.
+    """
+    with np.errstate(invalid="ignore"):
+        total = features.sum(dtype=np.float64)  # of float32, it cannot overflow
+    if not np.isfinite(total):
+        raise DataError(
+            "the model's features are not finite", hint="its weights are damaged or it diverged: use another model"
+        )
     return features
 
 

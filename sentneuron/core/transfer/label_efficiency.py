@@ -39,28 +39,31 @@ def label_efficiency(features: Features, data: LabelledTexts, probes: Probes, *,
         return []
     part = "test" if "test" in data.parts else "valid"
     truth = {name: data.truth(name) for name in ("train", "valid", part)}
-    columns = {"all_neurons": np.arange(probes.every.weight.shape[1]), "neurons": np.array(probes.indices)}
+    # A slice copies nothing; chosen columns are copied once.
+    columns: dict[str, slice | list[int]] = {"all_neurons": slice(None), "neurons": probes.indices}
+    scored = {name: (features["valid"][:, own], features[part][:, own]) for name, own in columns.items()}
     orders = [drawing_order(truth["train"], seed=(seed, draw)) for draw in range(DRAWS)]
     points = []
     for size in sizes(truth["train"], num_rows=len(probes.every.weight)):
         point: dict[str, Any] = {"labels": size, "draws": DRAWS}
         for name, own in columns.items():
+            valid_x, scored_x = scored[name]
             found = []
             for order in orders:
                 picked = order[:size]
                 probe = fit_probe(
-                    features["train"][np.ix_(picked, own)],
+                    features["train"][picked][:, own],
                     truth["train"][picked],
-                    features["valid"][:, own],
+                    valid_x,
                     truth["valid"],
                     num_classes=len(data.classes),
                 )
-                found.append(probe.accuracy(features[part][:, own], truth[part]))
+                found.append(probe.accuracy(scored_x, truth[part]))
             point[name] = {"mean": float(np.mean(found)), "std": float(np.std(found))}
         points.append(point)
     with_all: dict[str, Any] = {"labels": len(truth["train"]), "draws": 1}
     for name, probe in (("all_neurons", probes.every), ("neurons", probes.second)):
-        with_all[name] = {"mean": probe.accuracy(features[part][:, columns[name]], truth[part]), "std": 0.0}
+        with_all[name] = {"mean": probe.accuracy(scored[name][1], truth[part]), "std": 0.0}
     return [*points, with_all]
 
 

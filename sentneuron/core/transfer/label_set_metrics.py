@@ -13,8 +13,13 @@ from numpy.typing import NDArray
 from sentneuron.core.transfer.metrics import Scores
 
 
+def predicted_labels(probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return which labels are said to hold: those with a probability above 0.5; never one that is NaN."""
+    return probabilities > 0.5
+
+
 class LabelSetScores:
-    """What is counted so far, for the labels named; a label is predicted where its probability is above 0.5."""
+    """What is counted so far, for the labels named."""
 
     def __init__(self, classes: list[str]) -> None:
         self.classes = classes
@@ -25,7 +30,7 @@ class LabelSetScores:
 
     def add(self, truth: NDArray[np.integer], probabilities: NDArray[np.floating]) -> None:
         """Count rows: which labels hold [N, classes] as 0 and 1, and each one's probability, without NaN."""
-        predicted = probabilities > 0.5
+        predicted = predicted_labels(probabilities)
         for scores, holds, probability in zip(self._each, truth.T, probabilities.T, strict=True):
             scores.add(holds, np.stack([1 - probability, probability], axis=1))
         both = (predicted & (truth == 1)).sum(axis=1)

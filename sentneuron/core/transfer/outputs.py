@@ -128,20 +128,21 @@ class ParquetWriter:
         self, file: IO[bytes], columns: Sequence[str], added: Mapping[str, pa.DataType], schema: pa.Schema | None
     ) -> None:
         self._file = file
-        self._columns = list(columns)
-        self._added = added
+        self._columns: list[str] = _encodable(list(columns))
+        self._added: Mapping[str, pa.DataType] = _encodable(added)
         self._parquet: pq.ParquetWriter | None = None
         if schema is not None:
             self._begin(schema)
 
     def write(self, rows: Sequence[Fields]) -> None:
         """Write a row group; raises as `RowWriter`."""
+        rows = _encodable(list(rows))
         check_columns(rows, [*self._columns, *self._added])
         try:
             if self._parquet is None:
                 self._begin(pa.schema((name, pa.array([row.get(name) for row in rows]).type) for name in self._columns))
             assert self._parquet is not None
-            self._parquet.write_table(pa.Table.from_pylist(list(rows), schema=self._parquet.schema))
+            self._parquet.write_table(pa.Table.from_pylist(rows, schema=self._parquet.schema))
         except pa.ArrowException as error:
             raise DataError(
                 f"values of one column differ in type ({' '.join(str(error).split())})",
@@ -222,6 +223,15 @@ def _safe_cell(value: object) -> str:
     """
     cell = _cell(value)
     return f"'{cell}" if cell.startswith(FORMULA_STARTS) and not NUMBER.fullmatch(cell) else cell
+
+
+def _encodable(value: Any) -> Any:
+    """Return a value with each half of a surrogate pair in it, or in its names, as its escape."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {_encodable(name): _encodable(part) for name, part in value.items()}
+    return [_encodable(part) for part in value] if isinstance(value, list) else value
 
 
 def _plain(value: object) -> str:

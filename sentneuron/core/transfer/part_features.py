@@ -32,7 +32,7 @@ def featurize_parts(
 
     Raises:
         OutputError, StorageError: they cannot be kept.
-        LostRankError: as `FeaturePool.featurize`.
+        DataError, LostRankError: as `FeaturePool.featurize`.
     """
     fingerprint = weights_fingerprint(runner.model)
     features: dict[str, NDArray[np.float32]] = {}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sentneuron.core.atomic import atomic_open
 from sentneuron.core.data.labelled import LabelledTexts
 from sentneuron.core.data.labels import joined_labels
-from sentneuron.core.transfer.label_set_metrics import make_scores
+from sentneuron.core.transfer.label_set_metrics import make_scores, predicted_labels
 from sentneuron.core.transfer.outputs import csv_writer
 from sentneuron.core.transfer.probe import Probe
 
@@ -41,12 +41,12 @@ def score_parts(
 
 
 def write_results(path: Path, results: dict[str, Any]) -> None:
-    """Write the results as indented JSON.
+    """Write the results as indented JSON; half a surrogate pair, which has no UTF-8 form, as its escape.
 
     Raises:
         OutputError, StorageError: as `atomic_open`.
     """
-    with atomic_open(path) as file:
+    with atomic_open(path, errors="backslashreplace") as file:
         file.write(json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -77,7 +77,8 @@ def named_classes(classes: Sequence[str], probabilities: NDArray[np.floating], *
     """Return each row's likeliest class, or of several labels those above 0.5, as `joined_labels` names them."""
     if not multi_label:
         return [classes[number] for number in probabilities.argmax(axis=1)]
-    return [joined_labels(classes[number] for number in np.flatnonzero(row).tolist()) for row in probabilities > 0.5]
+    held = predicted_labels(probabilities)
+    return [joined_labels(classes[number] for number in np.flatnonzero(row).tolist()) for row in held]
 
 
 def probability_columns(classes: Sequence[str], *, multi_label: bool) -> list[str]:

@@ -168,14 +168,14 @@ def _make_folder(config: TransferConfig) -> Path:
     Raises:
         OutputError, StorageError: they cannot.
     """
+    if config.write_results is not None:
+        require_place(config.write_results)
     output = config.output or Path(f"{Path(config.model or 'model').stem}_transfer")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make folder {output}: {error.strerror}", hint="choose another with -o") from error
     require_place(output / "classifier.pt")
-    if config.write_results is not None:
-        require_place(config.write_results)
     return output
 
 

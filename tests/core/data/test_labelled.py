@@ -22,7 +22,8 @@ def reviews(num_rows, start=0):
 
 def load(data="", **options):
     lines = []
-    found = load_labelled(TransferConfig(model="m", data=str(data), **options), TextRule(), announce=lines.append)
+    given = {"data": str(data)} if data else {}
+    found = load_labelled(TransferConfig(model="m", **given, **options), TextRule(), announce=lines.append)
     return found, lines
 
 
@@ -141,6 +142,19 @@ def test_a_single_class_cannot_be_learned(tmp_path):
     path = write_csv(tmp_path / "one.csv", [("1", f"text {i}") for i in range(50)])
     with pytest.raises(DataError, match=r"in the train part all .* labels are '1'"):
         load(path)
+
+
+def test_a_part_of_a_split_with_a_single_class_is_put_down_to_few_texts(tmp_path):
+    path = write_csv(tmp_path / "few.csv", [("1" if i % 25 else "0", f"text {i}") for i in range(50)])
+    with pytest.raises(DataError, match=r"in the (valid|test) part all .* labels are '1'") as refused:
+        load(path)
+    assert "--folds" in refused.value.hint
+
+
+def test_files_of_parts_stand_instead_of_the_data(tmp_path):
+    path = write_csv(tmp_path / "a.csv", reviews(4))
+    with pytest.raises(UsageError, match=r"--train .* and --data"):
+        load(tmp_path, train=path, valid=path)
 
 
 def test_numbers_that_are_no_classes_are_refused(tmp_path):

@@ -112,6 +112,11 @@ def test_named_neurons_are_pinned_as_given_whatever_their_sign():
     assert parse_overwrite("3=1", 8, neuron=None) == {3: 1.0}
 
 
+def test_a_pair_without_its_neuron_is_named():
+    with pytest.raises(UsageError, match="'5' is not NEURON=VALUE"):
+        parse_overwrite("3=1,5", 8, neuron=None)
+
+
 def test_a_plain_value_needs_a_neuron():
     with pytest.raises(UsageError, match="--neuron"):
         parse_overwrite("+1", 8, neuron=None)

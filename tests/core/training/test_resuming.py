@@ -14,7 +14,12 @@ from sentneuron.core.training.resume import RunState, load_run, resume_path, sav
 
 @pytest.mark.parametrize(
     ("stop_step", "number"),
-    [(2, signal.SIGTERM), (13, signal.SIGUSR1), (14, signal.SIGINT), (29, signal.SIGTERM)],
+    [
+        (13, signal.SIGUSR1),
+        (14, signal.SIGINT),
+        pytest.param(2, signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(29, signal.SIGTERM, marks=pytest.mark.slow),
+    ],
 )
 def test_a_stopped_run_goes_on_to_the_same_bits(config, tmp_path, stop_step, number, assert_same_run, stop_after):
     whole = replace(config, save=tmp_path / "whole.pt")

@@ -16,6 +16,9 @@ from sentneuron.core.launch.place import Place
 from sentneuron.core.launch.ranks import Ranks
 from sentneuron.core.training import learner, loop
 
+# Imports, before ranks are forked, what takes torch three seconds.
+torch.optim.Adam([torch.zeros(1, requires_grad=True)], fused=True)
+
 
 def run(place: Place, request: dict, result: dict) -> None:
     settings = request["config"]

@@ -165,6 +165,15 @@ def test_of_many_neurons_the_folder_has_all_histograms_and_the_page_the_first_fi
     assert page.count("Histogram of neuron") == 5
 
 
+@pytest.mark.usefixtures("_undrawn")
+def test_an_earlier_runs_figures_do_not_stay_and_other_files_do(draw, tmp_path):
+    for name in ("neuron_999.png", "roc.png", "mine.png"):
+        (tmp_path / name).touch()
+    files, _ = draw(2, folds=3)
+    assert {path.name for path in tmp_path.glob("*.png")} == {path.name for path in files[:-1]} | {"mine.png"}
+    assert not (tmp_path / "roc.png").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, CHROMIUM)), reason="no Chromium is installed")
 def test_a_browser_shows_the_page_on_a_narrow_screen_and_runs_nothing(draw, tmp_path):

@@ -155,6 +155,14 @@ def test_columns_join_a_working_set_that_is_smaller_than_the_answer(monkeypatch)
     assert np.count_nonzero(whole[0][-1]) > 50
 
 
+def test_a_curvature_that_is_kept_changes_nothing_but_the_way(monkeypatch):
+    x, positive = correlated(300, 200)
+    kept = l1_path(x, positive, strengths=STRENGTHS, tol=1e-9)
+    monkeypatch.setattr(engine, "NEW_CURVATURE", engine.MAX_STEPS)
+    anew = l1_path(x, positive, strengths=STRENGTHS, tol=1e-9)
+    np.testing.assert_allclose(kept[0], anew[0], atol=1e-5)
+
+
 def test_a_fit_that_is_stopped_is_told_of(monkeypatch, caplog):
     x, positive = correlated(100, 50)
     monkeypatch.setattr(engine, "MAX_STEPS", 1)

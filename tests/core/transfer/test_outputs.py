@@ -72,6 +72,11 @@ def test_half_a_surrogate_pair_is_written_as_its_escape():
     rows = rows_of(["bad \ud800 half"])
     assert json.loads(written("jsonl", rows).decode())["text"] == "bad \ud800 half"
     assert "bad \\ud800 half" in written("csv", rows).decode()
+    deep = [row | {"n\udc00": [{"\ud800": "\ud800"}]} for row in rows]
+    table = pq.read_table(io.BytesIO(written("parquet", deep, columns=["text", "n\udc00"])))
+    assert table.column_names == ["text", "n\\udc00", *ADDED]
+    assert table["text"].to_pylist() == ["bad \\ud800 half"]
+    assert table["n\\udc00"].to_pylist() == [[{"\\ud800": "\\ud800"}]]
 
 
 def test_csv_spells_what_is_no_text_as_json_and_null_as_nothing():

@@ -154,7 +154,7 @@ def test_three_classes_are_one_against_the_rest(run, tmp_path):
 def test_without_test_labels_there_is_no_test_score(run, tmp_path):
     train, valid = write_reviews(tmp_path / "a.csv"), write_reviews(tmp_path / "b.csv", num_rows=20)
     (tmp_path / "c.csv").write_text("text\nno label here\n")
-    report = run(train=train, valid=valid, test=str(tmp_path / "c.csv"))
+    report = run(data=TransferConfig.data, train=train, valid=valid, test=str(tmp_path / "c.csv"))
     assert report.results["rows"] == {"train": 120, "valid": 20}
     assert "test" not in report.results["all_neurons"]
 
@@ -201,12 +201,40 @@ def test_what_cannot_be_done_ends_before_anything_is_written(run, tmp_path):
         run(model=str(tmp_path / "nothing.pt"))
     with pytest.raises(DataError, match="no column"):
         run(read=ReadConfig(label_key="stars"))
+    with pytest.raises(OutputError, match="does not exist"):
+        run(write_results=tmp_path / "nowhere" / "results.json")
     assert not (tmp_path / "out").exists()
     with pytest.raises(OutputError):
         run(output=tmp_path / "reviews.csv" / "out")
-    with pytest.raises(OutputError, match="does not exist"):
-        run(write_results=tmp_path / "nowhere" / "results.json")
-    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+def test_features_that_are_not_finite_are_an_error_in_any_part(run, tmp_path, part):
+    torch.manual_seed(3)
+    model = LanguageModel(ModelConfig(model="RNNReLU", nhid=12, emsize=8)).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight *= 50
+    save_model(tmp_path / "growing.pt", SavedModel(kind="language-model", model=model, rule=TextRule()))
+    files = {name: str(tmp_path / f"{name}.csv") for name in ("train", "valid", "test")}
+    for path in files.values():
+        with open(path, "w") as file:
+            file.write("label,text\n0,b\n1,a\n0,d\n1,c\n")
+    with open(files[part], "a") as file:
+        file.write(f"0,{'e' * 200}\n")
+    with pytest.raises(DataError, match="features are not finite"):
+        run(model=str(tmp_path / "growing.pt"), data=TransferConfig.data, **files)
+
+
+@pytest.mark.usefixtures("_undrawn")
+def test_a_class_with_half_a_surrogate_pair_in_its_name_is_a_class(run, tmp_path):
+    names = ("sad \ud83d", "joy")
+    rows = [{"text": f"{WORDS[('bad', 'good')[i % 2]]} {i}", "label": names[i % 2]} for i in range(120)]
+    (tmp_path / "halves.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run(data=str(tmp_path / "halves.jsonl"))
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["classes"] == ["joy", "sad \ud83d"]
+    assert load_model(tmp_path / "out" / "classifier.pt").classifier["classes"] == ["joy", "sad \ud83d"]
 
 
 @pytest.mark.usefixtures("_undrawn")
