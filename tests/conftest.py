@@ -198,7 +198,7 @@ def shards(tmp_path_factory) -> Path:
     texts = [f"review {number}: the film was {'very ' * (number % 4)}good, I say" for number in range(400)]
     (folder / "reviews.txt").write_text("\n".join(texts))
     config = ShardConfig(
-        inputs=(str(folder / "reviews.txt"),), output=folder / "reviews.shards", shards=40, split=(38, 1, 1)
+        inputs=(str(folder / "reviews.txt"),), output=folder / "reviews.shards", shards=80, split=(78, 1, 1)
     )
     write_shards(config)
     return folder / "reviews.shards"

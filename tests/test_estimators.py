@@ -100,6 +100,7 @@ def test_check_estimator_passes_and_knows_that_it_has_no_texts(kind, path):
         assert "check_estimator_cloneable" in checked(kind(path))["passed"]
 
 
+@pytest.mark.slow
 def test_check_estimator_passes_whole_once_its_tables_are_texts(path):
     names = checked(TableFeaturizer(path))
     assert names["skipped"] == {"check_array_api_input"}  # wants a setting of scipy's; needs no array API

@@ -99,7 +99,7 @@ def test_units_are_parted_into_blocks_without_a_gap(monkeypatch, dtype):
 
 
 @pytest.mark.parametrize("with_resets", [False, True])
-@pytest.mark.parametrize("recomputed", [2, 32])
+@pytest.mark.parametrize("recomputed", [2, pytest.param(32, marks=pytest.mark.slow)])
 def test_recomputation_changes_nothing_but_memory(monkeypatch, recomputed, with_resets):
     monkeypatch.setattr(mlstm_fused, "RECOMPUTED", recomputed)
     inputs = make_inputs(5, 2, 6)

@@ -83,6 +83,7 @@ def test_gradients_equal_finite_differences_in_float64(cell):
     assert (values[0] - values[1]) / 2e-4 == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_learnt_by_heart():
     torch.manual_seed(0)
     model = LanguageModel(ModelConfig(nhid=64, emsize=16))

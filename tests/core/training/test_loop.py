@@ -103,7 +103,7 @@ def first_and_last_bits(save: Path) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("cell", ["LSTM", "GRU", "RNNTanh", "RNNReLU"])
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("fp16", marks=pytest.mark.slow)])
 def test_every_cell_trains(config, cell, precision):
     loop.train(replace(config, model=replace(config.model, model=cell), lr=0.02, precision=precision))
     first, last = first_and_last_bits(config.save)

@@ -16,7 +16,7 @@ from sentneuron.core.training.resume import RunState, load_run, resume_path, sav
     ("stop_step", "number"),
     [
         (13, signal.SIGUSR1),
-        (14, signal.SIGINT),
+        pytest.param(14, signal.SIGINT, marks=pytest.mark.slow),
         pytest.param(2, signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param(29, signal.SIGTERM, marks=pytest.mark.slow),
     ],
