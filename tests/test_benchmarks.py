@@ -45,6 +45,7 @@ def test_help_names_the_command_and_every_option(name, monkeypatch, capsys):
     assert "--output" in said
 
 
+@pytest.mark.slow
 def test_a_script_without_a_gpu_says_so_in_one_line():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")

@@ -283,6 +283,7 @@ def test_a_grid_in_a_pipeline_with_memory_computes_each_folds_features_once(path
     assert num_read() == 24 * (1 + 3) + 24
 
 
+@pytest.mark.slow
 def test_a_grid_of_classifiers_with_memory_computes_each_folds_features_once(path, tmp_path, num_read):
     classifier = SentimentNeuronClassifier(path, memory=str(tmp_path / "kept"))
     grid = GridSearchCV(classifier, {"C": [0.1, 1, 10], "neurons": [None, 1]}, cv=3).fit(TEXTS, LABELS)

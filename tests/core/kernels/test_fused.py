@@ -141,6 +141,7 @@ def test_tables_of_the_layer_above_get_their_gradients(monkeypatch, one_hot_rows
     assert max(errors(run(mlstm_fused.mlstm, repeated, None), expected(repeated, None))) < TOLERANCE[torch.float32]
 
 
+@pytest.mark.slow
 def test_gradients_equal_finite_differences_in_float64():
     inputs = make_inputs(2, 2, 2, dtype=torch.float64, num_rows=3)
     resets = make_resets(2, 2)

@@ -26,6 +26,7 @@ def test_a_text_file_is_sharded_once_beside_the_output(config, tmp_path):
     assert any("made by an earlier run" in line for line in said)
 
 
+@pytest.mark.slow
 def test_data_of_its_own_for_validation(config, tmp_path):
     (tmp_path / "held.txt").write_text("something else to predict\n" * 50)
     loop.train(replace(config, valid=str(tmp_path / "held.txt"), test=str(tmp_path / "held.txt")))

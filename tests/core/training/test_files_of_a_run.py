@@ -91,6 +91,7 @@ def test_a_run_that_dies_while_it_writes_its_first_model_goes_on(
     assert_same_run(whole.save, config.save)
 
 
+@pytest.mark.slow
 def test_a_name_like_a_glob_keeps_as_many_resume_files_as_another(config, tmp_path):
     loop.train(replace(config, keep=2, save=tmp_path / "a[1].pt"))
     assert sorted(path.name for path in tmp_path.glob("*resume-*")) == [

@@ -122,6 +122,7 @@ def test_half_precision_learns_what_fp32_learns_in_a_file_of_half_the_size(confi
     assert {tensor.dtype for tensor in load_run(resume_path(config.save)).model.values()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_plain_gradient_descent_trains(config):
     loop.train(replace(config, optim="SGD", lr=30))
     first, last = first_and_last_bits(config.save)

@@ -139,6 +139,7 @@ def test_a_run_may_go_on_with_recomputation(config, stop_after):
     assert loop.train(replace(config, recompute=True)).steps == 30
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_made_longer_only_where_its_resume_file_is_named(config, tmp_path):
     loop.train(config)
     with pytest.raises(OutputError, match="max_steps: 30 -> 40"):
