@@ -110,6 +110,7 @@ def test_recomputation_changes_nothing_but_memory(monkeypatch, recomputed, with_
     assert torch.equal(again[0], kept[0])
 
 
+@pytest.mark.slow
 def test_what_is_kept_for_the_backward_pass_is_what_the_docstring_says():
     def numbers_kept(**options) -> float:
         inputs = make_inputs(24, 1, 4)

@@ -51,6 +51,7 @@ def test_a_disk_that_fills_up_is_warned_of_once(config, monkeypatch):
     assert len([line for line in said if "0.0 MB are left for the next saves, 0.1 MB each" in line]) == 1
 
 
+@pytest.mark.slow
 def test_earlier_resume_files_are_kept_as_asked_for(config, tmp_path):
     loop.train(replace(config, keep=3))
     kept = sorted(path.name for path in tmp_path.glob("model.resume*"))

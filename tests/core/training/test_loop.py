@@ -90,6 +90,7 @@ def test_fifty_steps_in_a_row_that_are_not_finite_end_the_run(config, monkeypatc
     assert load_model(config.save).training["steps"] == 14  # validated there; the weights are those of step 8
 
 
+@pytest.mark.slow
 def test_max_hours_stops_and_leaves_the_decay_as_it_is(config):
     report = loop.train(replace(config, max_hours=1e-9))
     assert report.steps == 1
