@@ -23,7 +23,7 @@ from sentneuron.core.data.given import Texts, listed, require_several
 from sentneuron.core.errors import DataError, UsageError
 from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.transfer.features import BATCH_SIZE
-from sentneuron.core.transfer.probe import Probe, fit_probe, heaviest_neurons
+from sentneuron.core.transfer.probe import Probe, fit_path, heaviest_neurons, refit_probe
 from sentneuron.core.values import require_at_most, require_positive
 from sentneuron.interface import SentimentModel, load
 
@@ -192,12 +192,12 @@ class SentimentNeuronClassifier(ClassifierMixin, BaseEstimator):
             UsageError, DataError: as the featurizer; a text with nothing in it.
         """
         check_is_fitted(self)
-        return Probe(weight=self.coef_, bias=self.intercept_, C=self.C_).probabilities(self._features(listed(X)))
+        return self._probe().probabilities(self._features(listed(X)))
 
     def decision_function(self, X: Texts) -> NDArray[np.float64]:
         """Return each row's score: the second class's (N,) of two, else (N, classes); raises as `predict_proba`."""
         check_is_fitted(self)
-        scores = self._features(listed(X)).astype(np.float64) @ self.coef_.T + self.intercept_
+        scores = self._probe().scores(self._features(listed(X)))
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def __sklearn_tags__(self) -> Tags:
@@ -218,16 +218,17 @@ class SentimentNeuronClassifier(ClassifierMixin, BaseEstimator):
             raise DataError(f"texts[{empty[0]}] has no text in it", hint="leave such texts out")
         return features
 
+    def _probe(self) -> Probe:
+        return Probe(weight=self.coef_, bias=self.intercept_, C=self.C_)
+
     def _fit_probe(self, features: NDArray[np.float32], truth: NDArray[np.integer], seed: int) -> Probe:
         """Fit one probe on all rows, with the C given or the one chosen on a part of them."""
-        strength = self.C
-        if strength is None:
-            num_valid = max(len(self.classes_), math.ceil(self.validation_fraction * len(truth)))
-            train, valid = train_test_split(
-                np.arange(len(truth)), test_size=num_valid, stratify=truth, random_state=seed
-            )
-            strength = fit_probe(features[train], truth[train], features[valid], truth[valid]).C
-        return fit_probe(features, truth, features, truth, strengths=(strength,))
+        if self.C is not None:
+            return fit_path(features, truth, strengths=[self.C])[0]
+        num_valid = max(len(self.classes_), math.ceil(self.validation_fraction * len(truth)))
+        rows = np.arange(len(truth))
+        _, valid = train_test_split(rows, test_size=num_valid, stratify=truth, random_state=seed)
+        return refit_probe(features, truth, np.isin(rows, valid))
 
 
 def _features_of(featurizer: SentimentNeuronFeaturizer, texts: list[str]) -> NDArray[np.float32]:

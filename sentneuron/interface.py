@@ -32,7 +32,7 @@ from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer.cache import weights_fingerprint
 from sentneuron.core.transfer.classifier import Classifier
-from sentneuron.core.transfer.features import BATCH_SIZE, featurize, require_finite, trace
+from sentneuron.core.transfer.features import BATCH_SIZE, featurize, require_finite, traces
 from sentneuron.core.values import require_positive
 
 TEXTS_AT_ONCE = 4096
@@ -155,8 +155,8 @@ class SentimentModel:
             )
         data, offsets = generation.prompt_bytes(self._saved.rule, without_surrogates(text))
         with self._lock:
-            byte_values = trace(self._runner, data, [shown.index])[:, 0]
-        return np.array(values_at(offsets, byte_values.tolist()), np.float32)
+            [byte_values] = traces(self._runner, [data], shown.index)
+        return np.array(values_at(offsets, byte_values), np.float32)
 
     @overload
     def generate(

@@ -55,10 +55,11 @@ class Classifier:
                 f"{name} is a language model without a classifier", hint=f"make one with 'sentneuron transfer {name}'"
             )
         self.indices: list[int] = list(saved.classifier["neurons"]["indices"])
-        self._sentiment_neuron: int = saved.classifier["sentiment_neuron"]
+        self.sentiment_neuron: int = saved.classifier["sentiment_neuron"]
+        """The neuron with the largest weight."""
         # The heaviest neuron is among the N, or --drop-neurons has left out these N.
         num_features = saved.classifier["all"]["weight"].shape[1]
-        is_kept = self._sentiment_neuron in self.indices
+        is_kept = self.sentiment_neuron in self.indices
         count = len(self.indices) if is_kept else num_features - len(self.indices)
         if neurons is not None and neurons != count:
             raise UsageError(
@@ -92,11 +93,6 @@ class Classifier:
             DataError, UsageError: as `__init__` and `load_model`.
         """
         return cls(load_model(path, device=device), name=str(path), neurons=neurons, precision=precision, pool=pool)
-
-    @property
-    def sentiment_neuron(self) -> int:
-        """The neuron with the largest weight."""
-        return self._sentiment_neuron
 
     def score(self, texts: Sequence[str], *, progress: Progress = no_progress) -> Scored:
         """Score texts; one of which cleaning leaves nothing is no text. `progress` counts bytes of clean text.

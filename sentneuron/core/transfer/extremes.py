@@ -7,7 +7,6 @@ neuron, and for each of the commonest classes the text that the classifier is su
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sentneuron.core.data.labelled import Example
@@ -15,9 +14,8 @@ from sentneuron.core.data.text import TextRule
 from sentneuron.core.generation.heatmap import CharacterValues, values_at
 from sentneuron.core.generation.neurons import ShownNeuron, spoken
 from sentneuron.core.report.extreme_texts import ShownText, TextGroup
-from sentneuron.core.transfer.features import ByteRunner, sweep
+from sentneuron.core.transfer.features import ByteRunner, traces
 from sentneuron.core.transfer.label_set_metrics import predicted_labels
-from sentneuron.core.transfer.packing import pack
 
 AT_EITHER_END = 3
 MAX_CLASSES = 6
@@ -44,9 +42,9 @@ def extreme_texts(
     chosen = dict(_choose(examples, has_class, values, probabilities, classes, neuron=neuron, multi_label=multi_label))
     numbers = sorted({number for group in chosen.values() for number in group})
     cleaned = [rule.clean_with_offsets(examples[number].text) for number in numbers]
-    traces = trace_all(runner, [clean for clean, _ in cleaned], neuron.index)
+    values_of = traces(runner, [clean for clean, _ in cleaned], neuron.index)
     texts: dict[int, ShownText] = {}
-    for number, (_, offsets), trace in zip(numbers, cleaned, traces, strict=True):
+    for number, (_, offsets), trace in zip(numbers, cleaned, values_of, strict=True):
         row = probabilities[number]
         said = predicted_labels(row) if multi_label else np.arange(len(row)) == row.argmax()
         texts[number] = ShownText(
@@ -57,23 +55,6 @@ def extreme_texts(
             is_right=bool((said == has_class[number]).all()),
         )
     return [TextGroup(title=title, texts=[texts[number] for number in group]) for title, group in chosen.items()]
-
-
-@torch.inference_mode()
-def trace_all(runner: ByteRunner, texts: Sequence[bytes], neuron: int) -> list[list[float]]:
-    """Return one neuron's cell value after every byte of each text; the texts run side by side."""
-    streams = pack([len(text) for text in texts], num_streams=len(texts))
-    seen: list[list[float]] = [[] for _ in streams]
-    for step in sweep(runner, texts, streams):
-        for own, value in zip(seen, step.cells[:, neuron].tolist(), strict=False):
-            own.append(value)
-    traces: list[list[float]] = [[] for _ in texts]
-    for stream, own in zip(streams, seen, strict=True):
-        start = 0
-        for place in stream:
-            traces[place] = own[start : start + len(texts[place])]
-            start += len(texts[place])
-    return traces
 
 
 def _choose(

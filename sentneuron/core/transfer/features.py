@@ -120,11 +120,20 @@ def require_finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @torch.inference_mode()
-def trace(runner: ByteRunner, text: bytes, neurons: Sequence[int]) -> NDArray[np.float32]:
-    """Return the cell values [len(text), len(neurons)] after every byte."""
-    columns = torch.tensor(list(neurons), device=runner.device)
-    values = [step.cells[0, columns] for step in sweep(runner, [text], pack([len(text)], num_streams=1))]
-    return torch.stack(values).cpu().numpy() if values else np.zeros((0, len(neurons)), np.float32)
+def traces(runner: ByteRunner, texts: Sequence[bytes], neuron: int) -> list[list[float]]:
+    """Return one neuron's cell value after every byte of each text; the texts run side by side."""
+    streams = pack([len(text) for text in texts], num_streams=len(texts))
+    seen: list[list[float]] = [[] for _ in streams]
+    for step in sweep(runner, texts, streams):
+        for own, value in zip(seen, step.cells[:, neuron].tolist(), strict=False):
+            own.append(value)
+    found: list[list[float]] = [[] for _ in texts]
+    for stream, own in zip(streams, seen, strict=True):
+        start = 0
+        for place in stream:
+            found[place] = own[start : start + len(texts[place])]
+            start += len(texts[place])
+    return found
 
 
 def sweep(runner: ByteRunner, texts: Sequence[bytes], streams: Sequence[Sequence[int]]) -> Iterator[Step]:

@@ -7,7 +7,6 @@ time. The classifier that is kept comes about in the same way, on all texts.
 """
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from sentneuron.core.config import TransferConfig
 from sentneuron.core.data.labelled import LabelledTexts
 from sentneuron.core.transfer.label_set_metrics import make_scores
-from sentneuron.core.transfer.probe import Probe, fit_probe
+from sentneuron.core.transfer.probe import Probe, refit_probe
 from sentneuron.core.transfer.probes import Probes, fit_both
 
 HELD_OUT = 10
@@ -59,11 +58,7 @@ def _fit_whole(
     held_out = np.unique(ranks, return_inverse=True)[1] % HELD_OUT == 0
 
     def fit(columns: list[int] | slice) -> Probe:
-        valid_x, valid_y = x[held_out][:, columns], y[held_out]
-        train_x, train_y = x[~held_out][:, columns], y[~held_out]
-        chosen = fit_probe(train_x, train_y, valid_x, valid_y, num_classes=num_classes)
-        fitted = fit_probe(x[:, columns], y, valid_x, valid_y, num_classes=num_classes, strengths=(chosen.C,))
-        return replace(fitted, valid_accuracy=chosen.valid_accuracy)
+        return refit_probe(x[:, columns], y, held_out, num_classes=num_classes)
 
     return fit_both(fit, x.shape[1], config)
 

@@ -33,7 +33,7 @@ class Loss:
 
     def slope(self, score: Vector) -> Vector:
         """Return the first derivative by each weight [F + 1]."""
-        residual = _sigmoid(score) - self.truth
+        residual = sigmoid(score) - self.truth
         total = np.zeros(self.features.shape[1])
         for start in range(0, len(residual), WIDE_ROWS):
             rows = slice(start, start + WIDE_ROWS)
@@ -49,7 +49,7 @@ class Loss:
 
     def refresh(self, score: Vector) -> None:
         """Take the curvature at these scores from now on."""
-        chance = _sigmoid(score)
+        chance = sigmoid(score)
         self._curvature = np.maximum(chance * (1 - chance), LEAST_CURVATURE)
         self._places = np.zeros(0, np.intp)
         self._matrix = np.zeros((0, 0))
@@ -90,6 +90,6 @@ class Loss:
             yield rows, block
 
 
-def _sigmoid(scores: Vector) -> Vector:
+def sigmoid(scores: Vector) -> Vector:
     """Return 1 / (1 + exp(-scores)) without overflow."""
     return 0.5 + 0.5 * np.tanh(scores / 2)

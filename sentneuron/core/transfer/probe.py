@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sentneuron.core.transfer.l1_loss import sigmoid
 from sentneuron.core.transfer.l1_path import l1_path
 
 STRENGTHS = tuple(2.0**power for power in range(-8, 1))
@@ -30,18 +31,21 @@ class Probe:
     multi_label: bool = False
     """Each row is a label of its own, of which any number may hold."""
 
+    def scores(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return each row's score [N, K], the logarithm of its odds."""
+        return features.astype(np.float64) @ self.weight.T.astype(np.float64) + self.bias
+
     def probabilities(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return each class's probability [N, classes]; NaN features give NaN.
 
         Several labels: each one's own sigmoid. More than two exclusive classes: the same, divided by their sum.
         """
-        scores = features.astype(np.float64) @ self.weight.T.astype(np.float64) + self.bias
-        sigmoid = 0.5 + 0.5 * np.tanh(scores / 2)
+        own = sigmoid(self.scores(features))
         if self.multi_label:
-            return sigmoid
-        if sigmoid.shape[1] == 1:
-            return np.hstack([1 - sigmoid, sigmoid])
-        return sigmoid / np.maximum(sigmoid.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+            return own
+        if own.shape[1] == 1:
+            return np.hstack([1 - own, own])
+        return own / np.maximum(own.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
     def accuracy(self, features: NDArray[np.floating], y: NDArray[np.integer]) -> float:
         """Return the share of rows whose class is the most probable one.
@@ -86,20 +90,49 @@ def fit_probe(
     Raises:
         DataError: features that are not finite.
     """
-    multi_label = train_y.ndim == 2
-    rows = _targets(train_y, num_classes)
-    strengths = sorted(strengths)
-    weights, biases = zip(*(l1_path(train_x, row, strengths=strengths) for row in rows), strict=True)
-    best: Probe | None = None
-    for place, strength in enumerate(strengths):
-        weight = np.array([path[place] for path in weights], np.float32)
-        bias = np.array([path[place] for path in biases], np.float32)
-        probe = Probe(weight=weight, bias=bias, C=strength, multi_label=multi_label)
-        accuracy = probe.accuracy(valid_x, valid_y)
-        if best is None or best.valid_accuracy is None or accuracy > best.valid_accuracy:
-            best = replace(probe, valid_accuracy=accuracy)
-    assert best is not None, "no strengths given"
-    return best
+    probes = fit_path(train_x, train_y, strengths=sorted(strengths), num_classes=num_classes)
+    accuracies = [probe.accuracy(valid_x, valid_y) for probe in probes]
+    best = int(np.argmax(accuracies))
+    return replace(probes[best], valid_accuracy=accuracies[best])
+
+
+def refit_probe(
+    x: NDArray[np.floating],
+    y: NDArray[np.integer],
+    held_out: NDArray[np.bool_],
+    *,
+    num_classes: int | None = None,
+) -> Probe:
+    """Choose C as `fit_probe` does on the rows held out [N] from the others, and fit a probe with it on all rows.
+
+    `valid_accuracy` is that of the choice.
+
+    Raises:
+        DataError: features that are not finite.
+    """
+    chosen = fit_probe(x[~held_out], y[~held_out], x[held_out], y[held_out], num_classes=num_classes)
+    [probe] = fit_path(x, y, strengths=[chosen.C], num_classes=num_classes)
+    return replace(probe, valid_accuracy=chosen.valid_accuracy)
+
+
+def fit_path(
+    x: NDArray[np.floating], y: NDArray[np.integer], *, strengths: Sequence[float], num_classes: int | None = None
+) -> list[Probe]:
+    """Fit one probe for each C, with `y` and `num_classes` as in `fit_probe`; quickest where C grows.
+
+    Raises:
+        DataError: features that are not finite.
+    """
+    paths = [l1_path(x, row, strengths=strengths) for row in _targets(y, num_classes)]
+    return [
+        Probe(
+            weight=np.array([weights[place] for weights, _ in paths], np.float32),
+            bias=np.array([biases[place] for _, biases in paths], np.float32),
+            C=strength,
+            multi_label=y.ndim == 2,
+        )
+        for place, strength in enumerate(strengths)
+    ]
 
 
 def heaviest_neurons(weight: NDArray[np.floating], count: int) -> list[int]:

@@ -13,13 +13,12 @@ from sentneuron.core.data.labelled import LabelledTexts
 from sentneuron.core.data.labels import joined_labels
 from sentneuron.core.transfer.label_set_metrics import make_scores, predicted_labels
 from sentneuron.core.transfer.outputs import csv_writer
-from sentneuron.core.transfer.probe import Probe
+from sentneuron.core.transfer.probe import Probe, heaviest_neurons
 
 
 def describe_probe(probe: Probe, neurons: Sequence[int]) -> dict[str, Any]:
     """Return a probe's C, its non-zero weights and which neurons (named by `neurons`) they stand on, heaviest first."""
-    size = np.abs(probe.weight).sum(axis=0)
-    used = [int(column) for column in np.argsort(-size, kind="stable") if size[column] > 0]
+    used = heaviest_neurons(probe.weight, int(np.count_nonzero(probe.weight.any(axis=0))))
     return {
         "C": probe.C,
         "nonzero_weights": probe.num_nonzero(),

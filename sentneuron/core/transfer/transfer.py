@@ -69,10 +69,10 @@ def transfer(
     ranks = ranks or Ranks()
     with FeaturePool(ranks) as pool:
         started = time.monotonic()
-        path, _ = find_language_model(config.model)
+        path, name = find_language_model(config.model)
         saved = load_model(path, device=device or pick_device(config.device))
         if ranks.is_first:
-            return _transfer(config, saved, pool, started, progress, announce)
+            return _transfer(config, saved, name, pool, started, progress, announce)
         pool.serve(_make_runner(config, saved), pooling=config.pooling)
         return None
 
@@ -80,6 +80,7 @@ def transfer(
 def _transfer(
     config: TransferConfig,
     saved: SavedModel,
+    name: str,
     pool: FeaturePool,
     started: float,
     progress: Progress,
@@ -104,7 +105,7 @@ def _transfer(
     probes, described = _fit(features, data, config)
     neurons = probes.heaviest
     results = {
-        "model": find_language_model(config.model)[1],
+        "model": name,
         "data": data.name,
         "classes": data.classes,
         "multi_label": data.multi_label,

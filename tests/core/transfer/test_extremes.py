@@ -4,9 +4,7 @@ import pytest
 from sentneuron.core.data.examples import Example
 from sentneuron.core.data.text import TextRule
 from sentneuron.core.generation.neurons import ShownNeuron
-from sentneuron.core.model.runner import Runner
-from sentneuron.core.transfer.extremes import extreme_texts, trace_all
-from sentneuron.core.transfer.features import trace
+from sentneuron.core.transfer.extremes import extreme_texts
 
 RULE = TextRule()
 
@@ -89,12 +87,3 @@ def test_a_character_has_the_cell_value_after_its_last_byte(sum_runner):
     assert len(sample.values) == len(text)
     sums = np.cumsum(np.frombuffer(clean, np.uint8)) * 2e-3
     assert sample.values == pytest.approx([sums[offset] for offset in offsets], rel=1e-5)
-
-
-def test_texts_side_by_side_have_the_values_that_each_has_alone(language_model):
-    runner = Runner(language_model.model)
-    texts = [b"\n short ", b"\n a much longer text than the others ", b"", b"\n b "]
-    together = trace_all(runner, texts, 5)
-    for text, values in zip(texts, together, strict=True):
-        np.testing.assert_allclose(values, trace(runner, text, [5])[:, 0], atol=1e-5)
-    assert trace_all(runner, [], 5) == []

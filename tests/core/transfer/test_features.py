@@ -8,7 +8,7 @@ from sentneuron.core.model.checkpoint import load_model
 from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer import features, packing
-from sentneuron.core.transfer.features import featurize, part_of, sweep, trace
+from sentneuron.core.transfer.features import featurize, part_of, sweep, traces
 from sentneuron.core.transfer.packing import pack
 
 UNITS = np.array([1e-3, 2e-3, 3e-3])
@@ -164,12 +164,23 @@ def test_no_texts_have_no_features(sum_runner):
 
 
 def test_a_trace_has_the_value_after_every_byte(sum_runner):
-    found = trace(sum_runner, b"abc", [2, 0])
-    np.testing.assert_allclose(found, np.cumsum(list(b"abc"))[:, None] * UNITS[[2, 0]], rtol=1e-6)
-    assert trace(sum_runner, b"", [1]).shape == (0, 1)
+    sums = np.cumsum(list(b"abc"))
+    for unit in (2, 0):
+        np.testing.assert_allclose(traces(sum_runner, [b"abc"], unit), [sums * UNITS[unit]], rtol=1e-6)
+    assert traces(sum_runner, [b""], 1) == [[]]
 
 
 def test_a_trace_ends_with_the_feature(language_model):
     runner = Runner(language_model.model)
     text = b"\n A trace and its feature. "
-    np.testing.assert_allclose(trace(runner, text, [3, 1])[-1], featurize(runner, [text])[0, [3, 1]], atol=1e-6)
+    for unit in (3, 1):
+        assert traces(runner, [text], unit)[0][-1] == pytest.approx(featurize(runner, [text])[0, unit], abs=1e-6)
+
+
+def test_texts_side_by_side_have_the_values_that_each_has_alone(language_model):
+    runner = Runner(language_model.model)
+    texts = [b"\n short ", b"\n a much longer text than the others ", b"", b"\n b "]
+    together = traces(runner, texts, 5)
+    for text, values in zip(texts, together, strict=True):
+        np.testing.assert_allclose(values, traces(runner, [text], 5)[0], atol=1e-5)
+    assert traces(runner, [], 5) == []

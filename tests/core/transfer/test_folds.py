@@ -49,7 +49,7 @@ def test_every_text_is_scored_once(monkeypatch):
         return accuracy(probe, x, y)
 
     monkeypatch.setattr(engine.Probe, "accuracy", watched)
-    monkeypatch.setattr(engine, "fit_probe", lambda x, y, *valid, **options: make_probe(x.shape[1]))
+    monkeypatch.setattr(engine, "refit_probe", lambda x, y, held_out, **options: make_probe(x.shape[1]))
     features = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)
     data = labelled([f"text {one}" for one in range(50)], ["0", "1"] * 25)
     cross_validate(features, data, config(7))
@@ -75,20 +75,19 @@ def test_the_scores_are_those_of_all_texts_by_regressions_that_have_not_seen_the
     assert folds["neurons"]["accuracies"] != found["accuracies"]
 
 
-def test_the_strength_is_chosen_on_texts_held_out_and_the_fit_repeated_on_all(monkeypatch):
+def test_a_tenth_of_the_texts_is_held_out_to_choose_the_strength_in_each_fold_and_in_the_end(monkeypatch):
     fits = []
 
-    def fit(x, y, valid_x, valid_y, *, strengths=None, **options):
-        fits.append((len(x), len(valid_x), strengths))
-        assert strengths or not set(x[:, 0].tolist()) & set(valid_x[:, 0].tolist())
+    def refit(x, y, held_out, **options):
+        fits.append((np.sum(~held_out), np.sum(held_out)))
+        assert not set(x[held_out][:, 0].tolist()) & set(x[~held_out][:, 0].tolist())
         return make_probe(x.shape[1])
 
-    monkeypatch.setattr(engine, "fit_probe", fit)
+    monkeypatch.setattr(engine, "refit_probe", refit)
     features = np.repeat(np.arange(200, dtype=np.float32), 2)[:, None] * [1, 2]
     data = labelled([f"text {one // 2}" for one in range(400)], ["0", "1"] * 200)
     probes, _ = cross_validate(features, data, config(2))
-    inside, whole = [(180, 20, None), (200, 20, (0.5,))], [(360, 40, None), (400, 40, (0.5,))]
-    assert fits == [*inside, *inside, *inside, *inside, *whole, *whole]
+    assert fits == [(180, 20)] * 4 + [(360, 40)] * 2
     assert probes.indices == [1]
 
 

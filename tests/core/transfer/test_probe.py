@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from sentneuron.core.transfer.probe import STRENGTHS, Probe, fit_probe, heaviest_neurons
+from sentneuron.core.transfer.probe import STRENGTHS, Probe, fit_path, fit_probe, heaviest_neurons, refit_probe
 
 
 def separable(num_rows, num_classes=2, num_features=6, noise=0.3, seed=0):
@@ -49,6 +49,17 @@ def test_the_strength_is_the_one_that_validates_best():
     assert best.valid_accuracy == max(each)
     assert STRENGTHS[each.index(max(each))] == best.C
     assert len(set(each)) > 1
+
+
+def test_a_refit_has_the_strength_chosen_on_rows_held_out_and_the_weights_of_all_rows():
+    x, y = separable(120, noise=1.0)
+    held_out = np.arange(120) % 4 == 0
+    chosen = fit_probe(x[~held_out], y[~held_out], x[held_out], y[held_out])
+    probe = refit_probe(x, y, held_out)
+    assert (probe.C, probe.valid_accuracy) == (chosen.C, chosen.valid_accuracy)
+    [whole] = fit_path(x, y, strengths=[chosen.C])
+    np.testing.assert_array_equal(probe.weight, whole.weight)
+    assert (probe.weight != chosen.weight).any()
 
 
 def test_probabilities_are_those_of_scikit_learn():
