@@ -1,5 +1,6 @@
 """`sentneuron train`: options in, one run of `core.training`, figures out."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,8 @@ from sentneuron.commands.launching import joined
 from sentneuron.commands.options import Config, Debug, Device, Gpus, Json, Quiet, Seed, Verbose, option
 from sentneuron.core.config import Cell, Kernel, LaunchConfig, ModelConfig, PersistState, TrainConfig, TrainPrecision
 from sentneuron.core.errors import UsageError
+
+ARCHITECTURE = [item.name for item in fields(ModelConfig) if item.name != "dropout"]
 
 
 def train(
@@ -29,6 +32,9 @@ def train(
     dropout: Annotated[float, option(help="Share of each layer's outputs dropped.")] = ModelConfig.dropout,
     tied: Annotated[bool, option("--tied", help="Decoder shares the embedding.")] = ModelConfig.tied,
     weight_norm: Annotated[bool, option(help="Weight norm on the recurrent layers.")] = ModelConfig.weight_norm,
+    init: Annotated[
+        str | None, option(metavar="MODEL", help="Start from this model's weights; pretrained: the one that ships.")
+    ] = TrainConfig.init,
     optim: Annotated[Literal["Adam", "SGD"], option(help="Optimizer.")] = TrainConfig.optim,
     lr: Annotated[float, option(help="Peak learning rate per 128 streams; at most 3e-3.")] = TrainConfig.lr,
     warmup: Annotated[int, option(help="Steps of linear warm-up before the decay.")] = TrainConfig.warmup,
@@ -96,6 +102,7 @@ def train(
     from sentneuron.commands.parsing import parse_counts
 
     console = Console(quiet, verbose, json)
+    require_own_architecture(ctx, init)
     settings = TrainConfig(
         data=data,
         valid=valid,
@@ -110,6 +117,7 @@ def train(
             tied=tied,
             weight_norm=weight_norm,
         ),
+        init=init,
         optim=optim,
         lr=lr,
         warmup=warmup,
@@ -164,6 +172,25 @@ def train(
     ]
     console.table("trained", rows)
     console.result(vars(report))
+
+
+def require_own_architecture(ctx: typer.Context, init: str | None) -> None:
+    """Check that the architecture is not said twice.
+
+    Raises:
+        UsageError: the run starts from a model, and an option says what it is made of.
+    """
+    for name in ARCHITECTURE:
+        if init is not None and is_given(ctx, name):
+            raise UsageError(
+                f"--{name.replace('_', '-')} with --init: the architecture is that of {init}", hint="leave it out"
+            )
+
+
+def is_given(ctx: typer.Context, name: str) -> bool:
+    """Tell whether an option was given, on the command line, by the environment or in a file of settings."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def precision_of(*, fp16: bool, bf16: bool) -> TrainPrecision:

@@ -152,3 +152,15 @@ def test_values_that_make_no_sense_are_wrong_usage_in_one_line(engine, capsys, w
     assert len(errors) == 1
     assert message in errors[0]
     assert engine == []
+
+
+def test_a_run_can_start_from_a_model_whose_architecture_it_takes(engine):
+    assert main("train imdb --init model.pt --dropout 0.1".split()) == 0
+    assert engine == [TrainConfig(data="imdb", init="model.pt", model=ModelConfig(dropout=0.1))]
+
+
+@pytest.mark.parametrize("words", ["--nhid 64", "--no-weight-norm", "--model LSTM"])
+def test_an_architecture_is_not_said_twice(engine, words, capsys):
+    assert main(f"train imdb --init model.pt {words}".split()) == 2
+    assert "with --init: the architecture is that of model.pt; leave it out" in capsys.readouterr().err
+    assert engine == []

@@ -34,7 +34,9 @@ class TrainConfig:
     split: tuple[int, ...] = ShardConfig.split
     """Proportions of train, valid and test where DATA is text that is sharded first."""
     model: ModelConfig = field(default_factory=ModelConfig)
-    """Architecture."""
+    """Architecture; with `init` all but its dropout is that model's."""
+    init: str | None = None
+    """Model file to start from, or `pretrained`; None: from random weights."""
     optim: Literal["Adam", "SGD"] = "Adam"
     """Optimizer."""
     lr: float = 5e-4

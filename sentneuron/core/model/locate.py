@@ -21,6 +21,15 @@ def find_language_model(requested: str | None) -> tuple[Path, str]:
     return (LOCAL_MODEL, str(LOCAL_MODEL)) if LOCAL_MODEL.exists() else _pretrained()
 
 
+def find_start(requested: str) -> tuple[Path, str]:
+    """Return the path of the model that `train` starts from, and how to call it: a file, or the pretrained one.
+
+    Raises:
+        InputNotFoundError: the package holds none.
+    """
+    return _pretrained() if requested == "pretrained" else (Path(requested), requested)
+
+
 def find_model(requested: str | None) -> tuple[Path, str]:
     """Return the model's path and how to call it on the first line: the one asked for, the one here, the pretrained
     one.

@@ -19,6 +19,8 @@ from sentneuron.core.training.randomness import seed_generators
 from sentneuron.core.training.resume import RunState
 from sentneuron.core.training.schedule import Schedule
 
+Weights = dict[str, Tensor]
+
 
 @dataclass(frozen=True)
 class Notes:
@@ -47,9 +49,16 @@ class Learner:
     """A model that learns from this rank's streams."""
 
     def __init__(
-        self, config: TrainConfig, shards: Sequence[Shard], batch: Batch, ranks: Ranks, device: torch.device
+        self,
+        config: TrainConfig,
+        shards: Sequence[Shard],
+        batch: Batch,
+        ranks: Ranks,
+        device: torch.device,
+        *,
+        start: Weights | None = None,
     ) -> None:
-        """Make the model from the run's seed, on `device`.
+        """Make the model on `device`, from the run's seed or, on rank 0, from the weights to start with.
 
         Raises:
             DataError: the shards hold less than one batch.
@@ -62,6 +71,8 @@ class Learner:
         self.stream = self._open(0)
         torch.manual_seed(config.seed)
         self.model = LanguageModel(config.model, kernel=config.kernel, recompute=config.recompute).to(device)
+        if start is not None:
+            self.model.load_state_dict(start)
         self.optimizer = Optimizer(
             self.model, config, ranks, num_shares=ranks.size * batch.num_passes, num_notes=len(Notes().encode())
         )

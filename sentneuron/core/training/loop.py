@@ -25,12 +25,13 @@ from sentneuron.core.training.batch import share_batch
 from sentneuron.core.training.evaluate import bits_per_byte
 from sentneuron.core.training.files import RunFiles
 from sentneuron.core.training.journal import Journal, log_path
-from sentneuron.core.training.learner import Learner, Notes, introduction
+from sentneuron.core.training.learner import Learner, Notes, Weights, introduction
 from sentneuron.core.training.optimizer import DTYPES, Outcome
 from sentneuron.core.training.parts import Parts, open_parts
 from sentneuron.core.training.report import Progress, TrainReport, ignore_progress
 from sentneuron.core.training.resume import GLOBAL_BATCH, agree_on_run, resume_path, resumed_path, unusable
 from sentneuron.core.training.schedule import Schedule, make_schedule
+from sentneuron.core.training.start import begin_with
 from sentneuron.core.values import parse_interval
 
 MAX_SKIPPED = 50
@@ -64,9 +65,10 @@ def train(
     data = config.data or find_shards(Path())
     announce(f"data: {data}")
     parts = open_parts(config, data, ranks=ranks, progress=progress, announce=announce)
+    config, start = begin_with(config, parts, ranks=ranks, announce=announce)
     files = RunFiles(config, parts, announce=announce) if ranks.is_first else None
     with nullcontext() if files is None else files.lock():
-        report = _Trainer(config, parts, ranks, device, files, progress, announce).run()
+        report = _Trainer(config, parts, start, ranks, device, files, progress, announce).run()
         ranks.wait()
     return report
 
@@ -76,6 +78,7 @@ class _Trainer:
         self,
         config: TrainConfig,
         parts: Parts,
+        start: Weights | None,
         ranks: Ranks,
         device: torch.device,
         files: RunFiles | None,
@@ -92,7 +95,7 @@ class _Trainer:
         num_streams = self.run_state.identity[GLOBAL_BATCH]
         batch = share_batch(num_streams, rank=ranks.rank, num_ranks=ranks.size, batch_size=config.batch_size)
         self.batch_bytes = num_streams * config.seq_length
-        self.learner = Learner(config, parts.train, batch, ranks, device)
+        self.learner = Learner(config, parts.train, batch, ranks, device, start=start)
         self.stream = self.learner.stream
         self.schedule: Schedule = make_schedule(config, steps_per_epoch=self.stream.num_steps, num_streams=num_streams)
         if self.is_resumed:

@@ -24,6 +24,7 @@ FREE_TO_CHANGE = (
     "valid",
     "test",
     "split",
+    "init",
     "save",
     "save_every",
     "keep",
@@ -35,7 +36,7 @@ FREE_TO_CHANGE = (
     "device",
     "launch",
 )
-"""Settings that may differ between the parts of a run; the data are compared by their fingerprints."""
+"""Settings that may differ between the parts of a run; data and `init` are compared by their fingerprints."""
 
 LENGTH = ("epochs", "max_steps", "max_bytes")
 """Settings that may differ, too, where the resume file is named: so a run is made longer or shorter, its decay with

@@ -11,19 +11,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from sentneuron.core.atomic import atomic_open
 from sentneuron.core.config import Pooling, Precision
-
-
-def weights_fingerprint(model: nn.Module) -> str:
-    """Return a hash of a model's parameters, by name."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().float().cpu().contiguous().numpy().data)
-    return digest.hexdigest()
 
 
 def features_key(

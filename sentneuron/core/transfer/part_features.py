@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentneuron.core.config import TransferConfig
+from sentneuron.core.model.fingerprint import weights_fingerprint
 from sentneuron.core.model.runner import Runner
-from sentneuron.core.transfer.cache import cached_features, features_key, save_features, weights_fingerprint
+from sentneuron.core.transfer.cache import cached_features, features_key, save_features
 from sentneuron.core.transfer.feature_pool import FeaturePool
 from sentneuron.core.transfer.features import Progress, part_of
 

@@ -1,7 +1,8 @@
 import numpy as np
 import torch
 
-from sentneuron.core.transfer.cache import cached_features, features_key, save_features, weights_fingerprint
+from sentneuron.core.model.fingerprint import weights_fingerprint
+from sentneuron.core.transfer.cache import cached_features, features_key, save_features
 
 FEATURES = np.arange(6, dtype=np.float32).reshape(2, 3)
 
