@@ -102,7 +102,7 @@ def train(
     from sentneuron.commands.parsing import parse_counts
 
     console = Console(quiet, verbose, json)
-    require_own_architecture(ctx, init)
+    require_one_architecture(ctx, init)
     settings = TrainConfig(
         data=data,
         valid=valid,
@@ -174,23 +174,26 @@ def train(
     console.result(vars(report))
 
 
-def require_own_architecture(ctx: typer.Context, init: str | None) -> None:
-    """Check that the architecture is not said twice.
+def require_one_architecture(ctx: typer.Context, init: str | None) -> None:
+    """Check that the architecture is not said twice in one place; `--init` overrides the environment and settings.
 
     Raises:
         UsageError: the run starts from a model, and an option says what it is made of.
     """
+    if init is None:
+        return
+    said_there = {"COMMANDLINE", source_of(ctx, "init")}
     for name in ARCHITECTURE:
-        if init is not None and is_given(ctx, name):
+        if source_of(ctx, name) in said_there:
             raise UsageError(
                 f"--{name.replace('_', '-')} with --init: the architecture is that of {init}", hint="leave it out"
             )
 
 
-def is_given(ctx: typer.Context, name: str) -> bool:
-    """Tell whether an option was given, on the command line, by the environment or in a file of settings."""
+def source_of(ctx: typer.Context, name: str) -> str:
+    """Return where an option's value comes from: COMMANDLINE, ENVIRONMENT, DEFAULT_MAP (a file), DEFAULT."""
     source = ctx.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
+    return "DEFAULT" if source is None else source.name
 
 
 def precision_of(*, fp16: bool, bf16: bool) -> TrainPrecision:

@@ -155,7 +155,7 @@ def test_values_that_make_no_sense_are_wrong_usage_in_one_line(engine, capsys, w
 
 
 def test_a_run_can_start_from_a_model_whose_architecture_it_takes(engine):
-    assert main("train imdb --init model.pt --dropout 0.1".split()) == 0
+    assert main(["train", "imdb", "--init", "model.pt", "--dropout", "0.1"]) == 0
     assert engine == [TrainConfig(data="imdb", init="model.pt", model=ModelConfig(dropout=0.1))]
 
 
@@ -164,3 +164,15 @@ def test_an_architecture_is_not_said_twice(engine, words, capsys):
     assert main(f"train imdb --init model.pt {words}".split()) == 2
     assert "with --init: the architecture is that of model.pt; leave it out" in capsys.readouterr().err
     assert engine == []
+
+
+def test_the_model_to_start_from_is_stronger_than_an_architecture_in_the_settings(
+    engine, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("SENTNEURON_TRAIN_NHID", "64")
+    assert main(["train", "imdb", "--init", "model.pt"]) == 0
+    settings = tmp_path / "both.toml"
+    settings.write_text('[train]\ninit = "model.pt"\nnlayers = 2\n')
+    assert main(["train", "--config", str(settings)]) == 2
+    assert "--nlayers with --init" in capsys.readouterr().err
+    assert len(engine) == 1
