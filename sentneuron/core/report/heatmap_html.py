@@ -12,6 +12,7 @@ from sentneuron.core.atomic import atomic_open
 from sentneuron.core.generation.heatmap import NUM_STEPS, CharacterValues, ColourScale, colour
 from sentneuron.core.printable import printable
 from sentneuron.core.report.heatmap_layout import COLUMNS, Cell, cells, runs
+from sentneuron.core.report.markup import document
 
 STYLE = f"""
 :root {{ color-scheme: light dark; }}
@@ -40,21 +41,7 @@ def write_html(path: Path, samples: Sequence[CharacterValues], scale: ColourScal
 def page(samples: Sequence[CharacterValues], scale: ColourScale) -> str:
     """Return the whole document."""
     paragraphs = "\n".join(paragraph(one, scale) for one in samples)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>neuron {scale.neuron}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-{paragraphs}
-{legend(scale)}
-</body>
-</html>
-"""
+    return document(f"neuron {scale.neuron}", f"{paragraphs}\n{legend(scale)}", style=STYLE)
 
 
 def paragraph(sample: CharacterValues, scale: ColourScale) -> str:

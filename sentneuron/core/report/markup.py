@@ -29,6 +29,27 @@ class Picture:
     """Plain text for who cannot see it: what it shows."""
 
 
+def document(title: str, body: str, *, style: str) -> str:
+    """Return a whole page, which holds all that it shows; `title` is plain text.
+
+    Its policy lets no script run and loads nothing but pictures that are part of it.
+    """
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(printable(title))}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
 def shown(text: str) -> str:
     """Return a text from a user: escaped, without what steers, and unable to turn the text around it."""
     return f"<bdi>{escape(printable(text))}</bdi>"

@@ -11,10 +11,9 @@ from typing import Any
 
 from sentneuron.core.generation.heatmap import ColourScale
 from sentneuron.core.generation.neurons import spoken
-from sentneuron.core.printable import printable
 from sentneuron.core.report.extreme_texts import TextGroup, group_html
 from sentneuron.core.report.heatmap_html import legend
-from sentneuron.core.report.markup import Picture, figure_html, pairs, percent, shown, table
+from sentneuron.core.report.markup import Picture, document, figure_html, pairs, percent, shown, table
 from sentneuron.core.report.page_style import STYLE
 
 MAX_NEURONS = 20
@@ -39,17 +38,7 @@ def page(
     title = f"{PurePath(results['model']).name} on {PurePath(results['data']).name or results['data']}"
     figures = "\n".join(figure_html(picture, below=_numbers_below(picture, results)) for picture in pictures)
     texts = "\n".join(group_html(group, scale) for group in groups)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(printable(title))}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<header>
+    body = f"""<header>
 <p class="kind">Report of a transfer</p>
 <h1>{shown(title)}</h1>
 <p class="lead">{_lead(results)}</p>
@@ -68,10 +57,8 @@ def page(
 {regression_table(results)}
 {neuron_table(results)}
 {pairs(list(_facts(results)))}
-</main>
-</body>
-</html>
-"""
+</main>"""
+    return document(title, body, style=STYLE)
 
 
 def best_part(results: Results) -> str:
