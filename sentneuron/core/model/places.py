@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ MAX_EXPANDED = 1 << 19
 
 @dataclass(frozen=True)
 class StoragePlace:
-    """A storage as the pickle declares it: `key` names the entry `data/<key>` of the file."""
+    """A storage as the pickle declares it: `key` names the entry `data/<key>` of a zip."""
 
     key: str
     dtype: torch.dtype
@@ -35,17 +35,18 @@ class StoragePlace:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes that the entry must have."""
+        """Bytes that it must have in the file."""
         return self.count * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
 class TensorPlace:
-    """A contiguous tensor: `size` numbers from `offset` on in a storage, inside of it."""
+    """A tensor: `size` numbers, `stride` numbers apart, from `offset` on in a storage and inside of it, each once."""
 
     storage: StoragePlace
     offset: int
     size: tuple[int, ...]
+    stride: tuple[int, ...]
 
     @property
     def count(self) -> int:
@@ -57,9 +58,23 @@ class TensorPlace:
         """Bytes of its numbers."""
         return self.count * self.storage.dtype.itemsize
 
+    @property
+    def is_contiguous(self) -> bool:
+        """Rows lie one behind the other; where there is one number only, or none, its stride says nothing."""
+        needed = [math.prod(self.size[axis + 1 :]) for axis in range(len(self.size))]
+        is_free = [length == 1 or 0 in self.size for length in self.size]
+        return all(free or step == need for free, step, need in zip(is_free, self.stride, needed, strict=True))
+
+
+@dataclass(eq=False)
+class Namespace:
+    """An `argparse.Namespace`, whose values are filled in after it is made."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
 
 def expand(value: Any, fill: Callable[[TensorPlace], Any], *, name: str) -> Any:
-    """Return a copy of parsed values that shares nothing, with `fill` of each tensor in its place.
+    """Return a copy of parsed values that shares nothing, with `fill` of each tensor in its place, and plain dicts.
 
     Raises:
         DataError: too many values, counted as often as they are referred to, or nested too deeply.
@@ -73,6 +88,8 @@ def expand(value: Any, fill: Callable[[TensorPlace], Any], *, name: str) -> Any:
             raise DataError(f"{name} is nested too deeply, or repeats itself", hint=FOREIGN)
         if isinstance(value, TensorPlace):
             return fill(value)
+        if isinstance(value, Namespace):
+            return copy(value.values, depth + 1)
         if isinstance(value, dict):
             return {copy(key, depth + 1): copy(item, depth + 1) for key, item in value.items()}
         if isinstance(value, list | tuple):

@@ -1,38 +1,39 @@
 """The pickle inside a model file, read as data: nothing is imported, called or built, whatever it says.
 
-`torch.save` describes plain values with some twenty of pickle's seventy opcodes, and a tensor as a call of one function
-with a place in a storage. This machine knows those opcodes; the functions are names to it, and a tensor stays the
-description of one. All that is heavier than the pickle's own bytes is refused: text lengths and memo indices that lie,
-values that grow by referring to one another, keys that take long to hash.
+`torch.save` describes plain values with some thirty of pickle's seventy opcodes, and a tensor as a call of one function
+with a place in a storage. This machine knows those opcodes; functions and classes are names to it, of which
+plain_calls.py knows a few, and a tensor stays the description of one. All that is heavier than the pickle's own bytes
+is refused: text lengths and memo indices that lie, values that grow by referring to one another, keys that take long to
+hash.
 
 Source: the opcodes of `pickletools` in the standard library; `torch.serialization`.
 """
 
-import math
 import re
-from dataclasses import dataclass
+from io import BytesIO
 from pickletools import genops
-from typing import Any
+from typing import Any, BinaryIO
 
 from sentneuron.core.errors import DataError
-from sentneuron.core.model.places import DTYPES, StoragePlace, TensorPlace, expand
+from sentneuron.core.model.places import DTYPES, StoragePlace, expand
+from sentneuron.core.model.plain_calls import (
+    GLOBALS,
+    LARGEST,
+    Global,
+    PlaceError,
+    UnknownCallError,
+    call,
+    fill,
+    is_size,
+    with_items,
+)
 from sentneuron.core.model.stored_zip import DAMAGED, FOREIGN
 
-REBUILD, ORDERED_DICT = "torch._utils _rebuild_tensor_v2", "collections OrderedDict"
-GLOBALS = {REBUILD, ORDERED_DICT, *DTYPES}
-CODE = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "STACK_GLOBAL", "BUILD", "EXT1", "EXT2", "EXT4"}
-"""Opcodes that import, make or fill objects of any class."""
-KEY = re.compile(r"0|[1-9]\d{0,8}", re.ASCII)
+CODE = {"INST", "OBJ", "NEWOBJ_EX", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
+"""Opcodes that import or make objects of any class."""
+SAVED_AS_CODE = "it was not opened; take models saved as a state_dict, from a source you trust"
+KEY = re.compile(r"0|[1-9]\d{0,19}", re.ASCII)
 LOCATION = re.compile(r"cpu|cuda(:\d{1,4})?", re.ASCII)
-MAX_DIMENSIONS = 8
-LARGEST = 2**63
-
-
-@dataclass(frozen=True)
-class Global:
-    """The name of a function or class, as `module name`."""
-
-    name: str
 
 
 def parse_pickle(data: bytes, *, name: str) -> tuple[Any, dict[str, StoragePlace]]:
@@ -43,16 +44,29 @@ def parse_pickle(data: bytes, *, name: str) -> tuple[Any, dict[str, StoragePlace
     Raises:
         DataError: it holds anything else, or is damaged.
     """
+    stream = BytesIO(data)
+    parsed = read_pickle(stream, name=name)
+    if stream.tell() != len(data):
+        raise DataError(f"{name} is damaged: something follows the list of its values", hint=DAMAGED)
+    return parsed
+
+
+def read_pickle(stream: BinaryIO, *, name: str) -> tuple[Any, dict[str, StoragePlace]]:
+    """Do the same for a pickle behind which other bytes may follow, and stop in front of them.
+
+    Raises:
+        DataError: as `parse_pickle`.
+    """
     machine = _Machine(name)
-    end = 0
     try:
-        for opcode, argument, position in genops(data):
+        for opcode, argument, _ in genops(stream):
             machine.step(opcode.name, argument)
-            end = (position or 0) + 1
         (value,) = machine.stack
+    except PlaceError as error:
+        raise machine.damage(str(error)) from error
     except (ValueError, IndexError, KeyError, TypeError) as error:
         raise machine.damage("the list of its values makes no sense") from error
-    if machine.outer or end != len(data):
+    if machine.outer:
         raise machine.damage("something follows the list of its values")
     return expand(value, lambda place: place, name=name), machine.storages
 
@@ -75,7 +89,7 @@ class _Machine:
     def code(self, what: str) -> DataError:
         """Return the error for a file that wants something to be run, whose name is shown."""
         shown = ascii(what.replace(" ", "."))[1:-1]
-        return DataError(f"{self.name} holds code ({shown[:80]}), not data", hint=FOREIGN)
+        return DataError(f"{self.name} holds code ({shown[:80]}), not data", hint=SAVED_AS_CODE)
 
     def step(self, opcode: str, argument: Any) -> None:
         """Do what one opcode says.
@@ -90,7 +104,9 @@ class _Machine:
                 self.memo[argument] = stack[-1]
             case "BINGET" | "LONG_BINGET":
                 stack.append(self.memo[argument])
-            case "BINUNICODE" | "BINFLOAT" | "BININT" | "BININT1" | "BININT2" | "LONG1":
+            case "BINUNICODE" | "BINSTRING" | "SHORT_BINSTRING":
+                stack.append(argument)
+            case "BINFLOAT" | "BININT" | "BININT1" | "BININT2" | "LONG1":
                 stack.append(_small(argument))
             case "NONE" | "NEWTRUE" | "NEWFALSE":
                 stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[opcode])
@@ -109,16 +125,25 @@ class _Machine:
                 self._top(list).extend(items)
             case "SETITEM" | "SETITEMS":
                 items = self._pop(2) if opcode == "SETITEM" else self._pop_to_mark()
-                self._set(self._top(dict), items)
+                with_items(self._top(dict), items)
             case "GLOBAL":
                 if argument not in GLOBALS:
                     raise self.code(argument)
                 stack.append(Global(argument))
             case "BINPERSID":
                 stack.append(self._storage(*stack.pop()))
-            case "REDUCE":
+            case "REDUCE" | "NEWOBJ":
                 function, arguments = self._pop(2)
-                stack.append(self._call(function, arguments))
+                try:
+                    stack.append(call(function, arguments))
+                except UnknownCallError as error:
+                    raise self.code(_shown(function)) from error
+            case "BUILD":
+                value, state = stack[-2], stack.pop()
+                try:
+                    fill(value, state)
+                except UnknownCallError as error:
+                    raise self.code(_shown(value)) from error
             case "PROTO" | "STOP":
                 pass
             case _ if opcode in CODE:
@@ -143,35 +168,15 @@ class _Machine:
             raise TypeError(f"not a {kind.__name__}")
         return self.stack[-1]
 
-    def _set(self, target: dict[Any, Any], items: list[Any]) -> None:
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str | int):  # a tuple of tuples may take for ever to hash
-                raise TypeError("a key is neither text nor a number")
-            target[key] = value
-
-    def _storage(self, tag: Any, kind: Any, key: Any, location: Any, count: Any) -> StoragePlace:
-        """Take what stands for a storage."""
-        is_known = tag == "storage" and isinstance(kind, Global) and kind.name in DTYPES
-        if not (is_known and _is_text(key, KEY) and _is_text(location, LOCATION) and _is_size(count)):
+    def _storage(self, tag: Any, kind: Any, key: Any, location: Any, count: Any, view: Any = None) -> StoragePlace:
+        """Take what stands for a storage; a view of another one, which torch once had, is refused."""
+        is_known = tag == "storage" and isinstance(kind, Global) and kind.name in DTYPES and view is None
+        if not (is_known and _is_text(key, KEY) and _is_text(location, LOCATION) and is_size(count)):
             raise TypeError("no storage")
         place = StoragePlace(key, DTYPES[kind.name], count)
         if self.storages.setdefault(key, place) != place:
-            raise self.damage(f"data/{key} is declared twice")
+            raise self.damage(f"storage {key} is declared twice")
         return place
-
-    def _call(self, function: Any, arguments: Any) -> Any:
-        """Take one of the two calls that stand for a value."""
-        if function == Global(ORDERED_DICT) and arguments == ():
-            return {}
-        if function != Global(REBUILD):
-            raise self.code(_shown(function))
-        storage, offset, size, stride, _, _ = arguments
-        is_tensor = isinstance(storage, StoragePlace) and _is_size(offset) and _are_sizes(size) and _are_sizes(stride)
-        if not is_tensor:
-            raise TypeError("no tensor")
-        if offset + math.prod(size) > storage.count or not _is_contiguous(size, stride):
-            raise self.damage(f"a tensor does not lie in data/{storage.key} in one piece")
-        return TensorPlace(storage, offset, size)
 
 
 def _small(value: Any) -> Any:
@@ -181,25 +186,8 @@ def _small(value: Any) -> Any:
     return value
 
 
-def _is_size(value: Any) -> bool:
-    return type(value) is int and 0 <= value < LARGEST
-
-
-def _are_sizes(values: Any) -> bool:
-    return type(values) is tuple and len(values) <= MAX_DIMENSIONS and all(_is_size(value) for value in values)
-
-
 def _is_text(value: Any, pattern: re.Pattern[str]) -> bool:
     return isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
-def _is_contiguous(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
-    """Rows lie one behind the other; where there is one number only, or none, its stride says nothing."""
-    if len(size) != len(stride):
-        return False
-    needed = [math.prod(size[axis + 1 :]) for axis in range(len(size))]
-    is_free = [length == 1 or 0 in size for length in size]
-    return all(free or step == need for free, step, need in zip(is_free, stride, needed, strict=True))
 
 
 def _shown(value: Any) -> str:

@@ -1,5 +1,5 @@
-"""The zip that `torch.save` writes, and no other: entries stored as they are, in one folder, each named once, end to
-end from the first byte of the file to the last.
+"""The zip that `torch.save` writes since torch 1.6, and no other: entries stored as they are, in one folder, each
+named once, end to end from the first byte of the file to the last.
 
 The standard library reads the list of entries; what it does not insist on is checked here, so that no two readers can
 see two different files in one. Nothing that is read depends on a byte that is not checked: it loads equal, or not at
@@ -30,9 +30,10 @@ LIMITS = {
     ".storage_alignment": 64,
     ".data/serialization_id": 64,
 }
-"""The entries beside the storages, and the bytes that each may have."""
-NEEDED = {"data.pkl", "byteorder"}
-STORAGE = re.compile(r"data/(0|[1-9]\d{0,8})", re.ASCII)
+"""The entries beside the storages, and the bytes that each may have; torch 1.6 to 2.0 wrote the pickle and the version,
+and storages under numbers of up to 20 digits."""
+NEEDED = {"data.pkl"}
+STORAGE = re.compile(r"data/(0|[1-9]\d{0,19})", re.ASCII)
 MAX_DIRECTORY = 1 << 20
 BLOCK = 1 << 20
 DESCRIPTORS: tuple[int, ...] = (0, 16, 24)
@@ -86,8 +87,7 @@ class StoredZip:
         checksum = 0
         for start in range(0, entry.num_bytes, BLOCK):
             block = content[start : start + BLOCK]
-            if self._file.readinto(block) != len(block):  # type: ignore[attr-defined]  # missing in typeshed
-                raise self._damage("it became shorter while it was read")
+            read_block(self._file, block, name=self._name)
             checksum = crc32(block, checksum)
         if not is_sound(checksum, entry):
             raise self._damage(f"{inner} fails its checksum")
@@ -134,8 +134,10 @@ class StoredZip:
         self._file.seek(0)
         head = self._file.read(4)
         if head != b"PK\x03\x04":
-            what = "is an old or plain pickle" if head[:1] == b"\x80" else "is not a model file of ours, or is damaged"
-            raise DataError(f"{self._name} {what if size else 'is empty'}", hint=DAMAGED)
+            if head[:1] == b"\x80":
+                raise DataError(f"{self._name} is a plain pickle, not a model file", hint=FOREIGN)
+            what = "is not a model file, or is damaged" if size else "is empty"
+            raise DataError(f"{self._name} {what}", hint=DAMAGED)
         if size < END.size:
             raise self._damage("it is cut short")
         self._file.seek(size - END.size)
@@ -173,6 +175,16 @@ class StoredZip:
 
     def _damage(self, what: str) -> DataError:
         return DataError(f"{self._name} is damaged: {what}", hint=DAMAGED)
+
+
+def read_block(file: BinaryIO, block: memoryview, *, name: str) -> None:
+    """Fill a block of memory with the next bytes of an open file called `name`.
+
+    Raises:
+        DataError: there are fewer.
+    """
+    if file.readinto(block) != len(block):  # type: ignore[attr-defined]  # missing in typeshed
+        raise DataError(f"{name} is damaged: it became shorter while it was read", hint=DAMAGED)
 
 
 def is_sound(checksum: int, entry: Entry) -> bool:

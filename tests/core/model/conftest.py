@@ -1,7 +1,10 @@
 """Fixtures that make model files, sound ones and others, byte by byte, and say what became of reading one."""
 
+import ctypes
+import gc
 import re
 import struct
+import sys
 import time
 import zipfile
 from dataclasses import dataclass, replace
@@ -73,6 +76,24 @@ def peak_bytes(*, reset: bool = False) -> int:
         return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
     except OSError:
         return 0
+
+
+@pytest.fixture
+def peak():
+    """Return the most memory that a call took beside what was there before, in bytes."""
+
+    def measure(call) -> int:
+        call()  # whatever is imported or set up at first
+        gc.collect()
+        before = peak_bytes(reset=True) if sys.platform == "linux" else 0
+        if not before:
+            pytest.skip("the system does not tell")
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed before would be used again, and not seen
+        before = peak_bytes(reset=True)
+        call()
+        return peak_bytes() - before
+
+    return measure
 
 
 @pytest.fixture(scope="session")

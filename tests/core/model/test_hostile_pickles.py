@@ -48,6 +48,22 @@ def contents(encoder: bytes, end: bytes = b".") -> bytes:
 LAUGHS = b"()q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"t"
 """A tuple that counts 2^60 values when it is written out."""
 
+SPACE = b"cargparse\nNamespace\n)\x81"
+
+
+def remade(kind: str) -> bytes:
+    return called("copy_reg\n_reconstructor", b"c" + kind.encode() + b"\n", b"c__builtin__\nobject\n", b"N")
+
+
+def number(kind: str, content: bytes, order: str = "<") -> bytes:
+    dtype = (
+        called("numpy\ndtype", text(kind), plain(0), plain(1)) + plain((3, order, None, None, None, -1, -1, 0)) + b"b"
+    )
+    return called("numpy.core.multiarray\nscalar", dtype, content)
+
+
+ITEMS = b"}q\x00(" + b"".join(plain(index) + b"N" for index in range(20_000)) + b"u"
+
 HOSTILE = {
     # Code
     "REDUCE": (called("posix\nsystem", text(COMMAND)), r"holds code \(posix\.system\), not data"),
@@ -55,8 +71,26 @@ HOSTILE = {
     "OBJ": (b"(cposix\nsystem\n" + text(COMMAND) + b"o", r"holds code \(posix\.system\)"),
     "OBJ on a known class": (b"(ccollections\nOrderedDict\n" + text(COMMAND) + b"o", "holds code"),
     "STACK_GLOBAL": (text("posix") + text("system") + b"\x93" + text(COMMAND) + b"\x85R", r"code \(posix\.system\)"),
-    "NEWOBJ": (b"ccollections\nOrderedDict\n)\x81", r"holds code \(NEWOBJ\)"),
-    "BUILD": (b"ccollections\nOrderedDict\n)R}b", r"holds code \(BUILD\)"),
+    "NEWOBJ": (b"ctorch\nFloatStorage\n)\x81", r"holds code \(torch\.FloatStorage\)"),
+    "NEWOBJ of a function": (b"cposix\nsystem\n" + text(COMMAND) + b"\x85\x81", r"holds code \(posix\.system\)"),
+    "NEWOBJ_EX": (b"ccollections\nOrderedDict\n)}\x92", r"holds code \(NEWOBJ_EX\)"),
+    "BUILD": (text("x") + b"}b", r"holds code \(str\)"),
+    "BUILD of a class": (b"cargparse\nNamespace\n}b", r"holds code \(argparse\.Namespace\)"),
+    "BUILD of a namespace with code": (SPACE + b"}" + text("x") + b"cposix\nsystem\nsb", r"code \(posix\.system\)"),
+    "BUILD of a namespace with slots": (SPACE + b"}}\x86b", r"holds code \(Namespace\)"),
+    "BUILD of a dict with a list": (b"ccollections\nOrderedDict\n)R]b", r"holds code \(dict\)"),
+    "a namespace that is given values": (called("argparse\nNamespace", b"]"), r"code \(argparse\.Namespace\)"),
+    "another class made again": (remade("collections\nOrderedDict"), r"code \(copy_reg\._reconstructor\)"),
+    "a class as a value": (b"cargparse\nNamespace\n", "holds a Global where a value belongs"),
+    "a class of numpy": (b"cnumpy.core.multiarray\n_reconstruct\n", r"code \(numpy\.core\.multiarray\._reconstruct"),
+    "a kind of number that is none": (called("numpy\ndtype", text("O8")), r"code \(numpy\.dtype\)"),
+    "a kind of number that takes for ever": (called("numpy\ndtype", LAUGHS), r"code \(numpy\.dtype\)"),
+    "a number that is too short": (number("f8", text("1234567")), DAMAGED),
+    "a number of another byte order": (number("f8", text("12345678"), order=">"), DAMAGED),
+    "a number of no kind": (called("numpy.core.multiarray\nscalar", b"N", text("x")), DAMAGED),
+    "a long text to be encoded": (called("_codecs\nencode", text("x" * 9), text("latin1")), r"_codecs\.encode"),
+    "a text of another encoding": (called("_codecs\nencode", text("x"), text("rot13")), r"_codecs\.encode"),
+    "bytes as a value": (called("_codecs\nencode", text("x"), text("latin1")), "holds a bytes where a value belongs"),
     "EXT1": (b"\x82\x01", r"holds code \(1\)"),
     "EXT2": (b"\x83\x01\x01", "holds code"),
     "EXT4": (b"\x84\x01\x01\x01\x01", "holds code"),
@@ -65,7 +99,9 @@ HOSTILE = {
     "what torch.load trusts": (called("torch._tensor\n_rebuild_from_type_v2", b"N"), "holds code"),
     "a call of a storage": (called("torch\nFloatStorage", plain(1 << 40)), r"holds code \(torch\.FloatStorage\)"),
     "a call of text": (text("posix.system") + text(COMMAND) + b"\x85R", r"holds code \(str\)"),
-    "a dict made of pairs": (called("collections\nOrderedDict", b"]"), "holds code"),
+    "a dict made of no pairs": (called("collections\nOrderedDict", plain([[1, 2], [3]])), DAMAGED),
+    "a dict made of a text": (called("collections\nOrderedDict", text("ab")), DAMAGED),
+    "a dict made of pairs with a list as a key": (called("collections\nOrderedDict", plain([[[], 2]])), DAMAGED),
     "a name that writes on the screen": (b"cposix\nsystem\x1b[2J\n", r"posix\.system\\x1b"),
     "PERSID": (b"Pstorage\n", "more than plain data .*PERSID"),
     "a persistent id of another kind": (storage(tag="module"), DAMAGED),
@@ -81,19 +117,22 @@ HOSTILE = {
     "an unknown type": (tensor(place=storage(kind="torch\nComplexDoubleStorage")), "ComplexDoubleStorage"),
     "a storage as a value": (storage(), "holds a StoragePlace where a value belongs"),
     "a function as a value": (b"ccollections\nOrderedDict\n", "holds a Global where a value belongs"),
-    "a view of 2^40 numbers": (tensor(size=(1 << 40,), stride=(0,)), "does not lie in data/0"),
-    "a view of 2^93 numbers": (tensor(size=(1 << 31,) * 3, stride=(0, 0, 0)), "does not lie in data/0"),
-    "a stride of 0": (tensor(size=(3,), stride=(0,)), "does not lie in data/0"),
+    "a view of 2^40 numbers": (tensor(size=(1 << 40,), stride=(0,)), "does not lie in storage 0"),
+    "a view of 2^93 numbers": (tensor(size=(1 << 31,) * 3, stride=(0, 0, 0)), "does not lie in storage 0"),
+    "a stride of 0": (tensor(size=(3,), stride=(0,)), "does not lie in storage 0"),
     "a negative stride": (tensor(size=(3,), stride=(-1,)), DAMAGED),
     "a negative offset": (tensor(offset=-1), DAMAGED),
     "a negative size": (tensor(size=(-4,)), DAMAGED),
-    "an offset behind the end": (tensor(offset=1), "does not lie in data/0"),
-    "rows that overlap": (tensor(size=(2, 2), stride=(1, 1)), "does not lie in data/0"),
-    "columns first": (tensor(size=(2, 2), stride=(1, 2)), "does not lie in data/0"),
-    "fewer strides than sizes": (tensor(size=(2, 2), stride=(1,)), "does not lie in data/0"),
+    "an offset behind the end": (tensor(offset=1), "does not lie in storage 0"),
+    "rows that overlap": (tensor(size=(2, 2), stride=(1, 1)), "does not lie in storage 0"),
+    "columns that overlap": (tensor(size=(2, 2), stride=(2, 2)), "does not lie in storage 0"),
+    "columns that end outside": (tensor(size=(2, 2), stride=(1, 3)), "does not lie in storage 0"),
+    "fewer strides than sizes": (tensor(size=(2, 2), stride=(1,)), DAMAGED),
+    "a parameter of nothing": (called("torch._utils\n_rebuild_parameter", b"N", b"\x88", b"N"), "holds code"),
+    "a view of a storage": (tensor(place=storage()[:-2] + plain(("1", 0, 4)) + b"tQ"), DAMAGED),
     "40 dimensions": (tensor(size=(1,) * 40, stride=(1,) * 40), DAMAGED),
     "a tensor that is a number wide": (tensor(size=(2.0,)), DAMAGED),
-    "tensors that share numbers": (b"(" + tensor() + tensor() + b"t", "share their numbers"),
+    "tensors that share numbers": (b"(" + tensor() * 3 + b"t", "share their numbers"),
     # Time and memory
     "a megabyte": (plain([0.5] * 120_000), "data.pkl has 1,.* bytes where 262,144 are the most"),
     "deep tuples": (b")" + b"\x85" * 200_000, "nested too deeply"),
@@ -108,6 +147,7 @@ HOSTILE = {
     "a number of 100,000 digits": (b"L" + b"9" * 100_000 + b"L\n", DAMAGED),
     "a number of 255 bytes": (b"\x8a\xff" + b"\x7f" * 255, DAMAGED),
     "a number of 2^31 bytes": (b"\x8b\xff\xff\xff\x7fab", DAMAGED),
+    "one dict in many namespaces": (b"(" + ITEMS + (SPACE + b"h\x00b") * 4000 + b"t", "repeats itself"),
     "one list many times": (b"]q\x00" + b"(h\x00h\x00h\x00l" * 10, "more than plain data .*LIST"),
     # Nonsense
     "a short stack": (b"a", DAMAGED),
@@ -139,12 +179,23 @@ def test_a_plain_pickle_made_by_hand_is_read(make_parts, zipped, tmp_path):
     """So the hostile ones are refused for what is hostile in them."""
     path = tmp_path / "model.pt"
     numbers = torch.arange(4.0)
-    body = b"(" + tensor(1, (2, 1), (1, 77)) + tensor(3, (), ()) + tensor(4, (0, 3), (5, 5)) + b"t"
+    body = b"(" + tensor(1, (2, 1), (1, 77)) + tensor(3, (), ()) + tensor(4, (0, 3), (5, 5))
+    body += tensor(0, (2, 2), (1, 2)) + b"t"
     path.write_bytes(zipped(make_parts(contents(body), _0=numbers.numpy().tobytes())))
-    pair, single, nothing = read_plain(path)["encoder"]
+    pair, single, nothing, turned = read_plain(path)["encoder"]
     assert pair.tolist() == [[1.0], [2.0]]
     assert single.tolist() == 3.0
     assert nothing.shape == (0, 3)
+    assert turned.tolist() == [[0.0, 2.0], [1.0, 3.0]]
+
+
+@pytest.mark.parametrize("version", [b"2\n", b"3\n"])
+def test_a_zip_as_torch_1_6_wrote_it_is_read(version, part, make_parts, zipped, tmp_path):
+    """No entry but values, storages under the numbers of their addresses, and the version."""
+    pickle = b"\x80\x02" + tensor(place=storage(key="94286217932784")) + b"."
+    parts = [entry for entry in make_parts(pickle, _94286217932784=bytes(16)) if not entry.name.endswith("byteorder")]
+    (tmp_path / "old.pt").write_bytes(zipped([*parts[:1], *parts[2:], part("archive/version", version)]))
+    assert read_plain(tmp_path / "old.pt").tolist() == [0.0] * 4
 
 
 @given(st.lists(st.sampled_from([bytes([code]) for code in range(256)] + [tensor(), storage(), LAUGHS]), max_size=40))

@@ -80,9 +80,8 @@ def test_a_storage_that_nothing_names_is_refused(sound_parts, part, zipped, refu
     assert "data/99 is not of the size that data.pkl declares" in line
 
 
-@pytest.mark.parametrize("missing", ["data.pkl", "byteorder"])
-def test_an_entry_that_is_missing_is_named_so(missing, sound_parts, zipped, refused):
-    parts = [part for part in sound_parts if part.name != f"archive/{missing}"]
+def test_a_zip_without_values_is_refused(sound_parts, zipped, refused):
+    parts = [part for part in sound_parts if part.name != "archive/data.pkl"]
     assert "entries are missing" in refused(zipped(parts))
 
 
@@ -131,15 +130,15 @@ def saved(**options: object) -> bytes:
     ("make", "expected"),
     [
         (lambda: b"", "is empty"),
-        (lambda: b"label,text\n1,good\n", "is not a model file of ours"),
+        (lambda: b"label,text\n1,good\n", "is not a model file, or is damaged"),
         (lambda: b"PK\3\4", "is damaged: it is cut short"),
-        (lambda: pickle.dumps({"a": 1}, 2), "is an old or plain pickle"),
-        (lambda: saved(_use_new_zipfile_serialization=False), "is an old or plain pickle"),
+        (lambda: pickle.dumps({"a": 1}, 2), "is a plain pickle"),
+        (lambda: saved(_use_new_zipfile_serialization=False, pickle_protocol=4), "is a plain pickle"),
         (lambda: saved(pickle_protocol=4), "holds more than plain data (pickle opcode FRAME)"),
-        (lambda: archived("tar"), "is not a model file of ours"),
+        (lambda: archived("tar"), "is not a model file, or is damaged"),
         (lambda: archived("zip"), "is cut short, or something follows its end"),
         (lambda: archived("comment"), "is cut short, or something follows its end"),
-        (lambda: gzip.compress(saved()), "is not a model file of ours"),
+        (lambda: gzip.compress(saved()), "is not a model file, or is damaged"),
         (lambda: b"PK\3\4" + bytes(1_000_000), "is cut short, or something follows its end"),
     ],
 )
