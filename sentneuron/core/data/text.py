@@ -7,28 +7,29 @@ them NEL), which Unidecode drops, are white space as C0 controls are; two words 
 `clean_all` is what every record goes through, and works on many whole texts; `clean_with_offsets` does the same a match
 at a time and remembers which character each piece came from. The tests hold the two against each other on every code
 point. Both take time linear in the text's length, whatever the text.
+
+Models from elsewhere bring their own rule, by its name (foreign_rules.py); all pad alike.
 """
 
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version as installed_version
-from itertools import takewhile
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from sentneuron.core.data.blanks import PADDING_AFTER, PADDING_BEFORE, pad_all
+from sentneuron.core.data.foreign_rules import NVIDIA_STEPS, OPENAI_STEPS
+from sentneuron.core.data.rule_steps import ENTITY, SURROGATE, Step, apply, apply_with_owners, nothing, space
 from sentneuron.core.data.transliteration import TO_ASCII, ascii_of
 from sentneuron.core.errors import DataError
 
 VERSION = 1
-"""Of the rule; raised whenever the same text would give other bytes."""
-
-# The same shape as the standard library's, which leaves the pattern private.
-# Source: https://html.spec.whatwg.org/multipage/syntax.html#character-references
-ENTITY = re.compile(r"&(?:#[0-9]++;?|#[xX][0-9a-fA-F]++;?|[^\t\n\f <&#;]{1,32};?)")
+"""Of the rules; raised whenever the same text would give other bytes."""
+OURS = "sentneuron"
+FOREIGN_STEPS = {"openai": OPENAI_STEPS, "nvidia": NVIDIA_STEPS}
 
 # An attribute is name=value, or one of HTML's own flags: `a <b and c> d` is no tag. A quoted value may not hold `<`:
 # no tag starts inside another one, and so a hostile text costs linear time. Line breaks, by far the commonest tags,
@@ -49,7 +50,6 @@ TAG = re.compile(
 )
 C1_CONTROL = re.compile(r"[\x80-\x9f]")
 NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-SURROGATE = re.compile(r"[\ud800-\udfff]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 UNICODE_BLANK = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
 SPACES = re.compile(r"  +")
@@ -59,20 +59,22 @@ SPACES = re.compile(r"  +")
 class TextRule:
     """How text becomes bytes: entities, tags, ASCII, white space, padding."""
 
-    name: str = "sentneuron"
-    """Which rule; models from elsewhere carry their own."""
+    name: str = OURS
+    """Which rule: ours, or that of a model from elsewhere: `openai` or `nvidia`."""
     version: int = VERSION
     """Raised whenever the same text would give other bytes."""
     keep_unicode: bool = False
-    """Leave UTF-8 as it is instead of Unidecode's ASCII."""
+    """Leave UTF-8 as it is instead of Unidecode's ASCII; ours only."""
 
     def __post_init__(self) -> None:
-        if self.name != "sentneuron":
+        if self.name not in (OURS, *FOREIGN_STEPS):
             raise DataError(f"text rule {self.name!r} is unknown", hint="update sentneuron, or train the model again")
         if self.version not in range(1, VERSION + 1):
             raise DataError(
                 f"text rule has version {self.version!r}, this program knows {VERSION}", hint="update sentneuron"
             )
+        if self.keep_unicode and self.name != OURS:
+            raise DataError(f"text rule {self.name!r} has no keep_unicode", hint="update sentneuron")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -91,10 +93,12 @@ class TextRule:
         return asdict(self)
 
     def made_with(self) -> dict[str, str]:
-        """Return the versions of what else decides the bytes: Unidecode's tables, or Python's of Unicode."""
-        if self.keep_unicode:
-            return {"unicode": unicodedata.unidata_version}
-        return {"unidecode": installed_version("unidecode")}
+        """Return the versions of what else decides the bytes: Unidecode's tables, Python's of Unicode."""
+        unicode = {"unicode": unicodedata.unidata_version}
+        unidecode = {"unidecode": installed_version("unidecode")}
+        if self.name == "nvidia":
+            return unidecode | unicode
+        return unicode if self.keep_unicode or self.name == "openai" else unidecode
 
     def body(self, text: str) -> str:
         """Return the clean text without padding, "" when nothing is left."""
@@ -106,6 +110,8 @@ class TextRule:
 
     def clean_all(self, texts: Iterable[str]) -> list[bytes]:
         """Return `clean` of each text; for many it is much faster."""
+        if self.name != OURS:
+            return [_padded(apply(self._steps, text).strip()) for text in texts]
         texts = [remove_markup(text) if "<" in text or "&" in text else text for text in texts]
         if self.keep_unicode:
             blanked = (text if text.isprintable() else UNICODE_BLANK.sub(" ", text) for text in texts)
@@ -118,14 +124,11 @@ class TextRule:
         An entity, a tag and a run of white space belong to their first character. A character that yields no byte
         repeats the one before it; before the first that does, the index is that of the padding's last byte, 1.
         """
-        owners = list(range(len(text)))
-        length = len(text)
-        for step in UNICODE_STEPS if self.keep_unicode else ASCII_STEPS:
-            text, owners = _substitute(step, text, owners)
-        start = len(text) - len(text.lstrip(" "))
-        body = text.strip(" ")
+        changed, owners = apply_with_owners(self._steps, text)
+        start = len(changed) - len(changed.lstrip())
+        body = changed.strip()
 
-        last_byte = [0] * length
+        last_byte = [0] * len(text)
         position = len(PADDING_BEFORE) - 1
         for character, owner in zip(body, owners[start:], strict=False):
             position += len(character.encode())
@@ -134,7 +137,16 @@ class TextRule:
         for index, own in enumerate(last_byte):
             latest = own or latest
             last_byte[index] = latest
-        return PADDING_BEFORE + body.encode() + PADDING_AFTER, last_byte
+        return _padded(body), last_byte
+
+    @property
+    def _steps(self) -> tuple[Step, ...]:
+        """What `clean_with_offsets` does, one after another."""
+        return FOREIGN_STEPS.get(self.name) or (UNICODE_STEPS if self.keep_unicode else ASCII_STEPS)
+
+
+def _padded(body: str) -> bytes:
+    return PADDING_BEFORE + body.encode() + PADDING_AFTER
 
 
 def remove_markup(text: str) -> str:
@@ -156,54 +168,14 @@ def _unescaped(entity: str) -> str:
     return html.unescape(entity)
 
 
-class Step(NamedTuple):
-    """One substitution of `clean_with_offsets`."""
-
-    pattern: re.Pattern[str]
-    replace: Callable[[re.Match[str]], str]
-    keeps_tail: bool = False
-    """The end that a match and its replacement share is left as it is, and belongs to its own characters."""
-
-
-def _space(match: re.Match[str]) -> str:
-    return " "
-
-
 # HTML finds `&not` in `&notable`, and nothing in `&co`: what follows the entity stays itself.
 UNESCAPE = Step(ENTITY, unescape_entity, keeps_tail=True)
-MARKUP_STEPS = (UNESCAPE, UNESCAPE, Step(TAG, _space))
+MARKUP_STEPS = (UNESCAPE, UNESCAPE, Step(TAG, space))
 ASCII_STEPS = (
     *MARKUP_STEPS,
-    Step(C1_CONTROL, _space),
+    Step(C1_CONTROL, space),
     Step(NOT_ASCII, lambda match: ascii_of(match[0])),
-    Step(CONTROL, _space),
-    Step(SPACES, _space),
+    Step(CONTROL, space),
+    Step(SPACES, space),
 )
-UNICODE_STEPS = (*MARKUP_STEPS, Step(SURROGATE, lambda match: ""), Step(UNICODE_BLANK, _space), Step(SPACES, _space))
-
-
-def _substitute(step: Step, text: str, owners: list[int]) -> tuple[str, list[int]]:
-    """Do `step.pattern.sub` and carry along, for each character, the index of the original character that owns it."""
-    pieces: list[str] = []
-    new_owners: list[int] = []
-    done = 0
-    for match in step.pattern.finditer(text):
-        start, end = match.span()
-        new = step.replace(match)
-        pieces += (text[done:start], new)
-        new_owners += owners[done:start]
-        tail = _common_tail(match[0], new) if step.keeps_tail else 0
-        new_owners += [owners[start]] * (len(new) - tail)
-        new_owners += owners[end - tail : end]
-        done = end
-    pieces.append(text[done:])
-    new_owners += owners[done:]
-    return "".join(pieces), new_owners
-
-
-def _common_tail(old: str, new: str) -> int:
-    """Return how many characters the end of an entity's match and its replacement share."""
-    pairs = zip(reversed(old), reversed(new), strict=False)
-    length = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    # `&semi;` is a semicolon, and does not end in one.
-    return 0 if length == 1 and old != new and new.endswith(";") else length
+UNICODE_STEPS = (*MARKUP_STEPS, Step(SURROGATE, nothing), Step(UNICODE_BLANK, space), Step(SPACES, space))
