@@ -84,9 +84,9 @@ class SentimentModel:
 
     @property
     def sentiment_neuron(self) -> int | None:
-        """The unit with the largest weight in the regression on all; None without a classifier."""
-        classifier = self._saved.classifier
-        return None if classifier is None else int(classifier["sentiment_neuron"])
+        """The unit with the largest weight in the regression on all; without a classifier the one that such a model is
+        known for, or None."""
+        return self._saved.sentiment_neuron
 
     @property
     def pooling(self) -> Pooling:
@@ -100,7 +100,8 @@ class SentimentModel:
         """Return a row of features (N, H) for each text; NaN where there is no text.
 
         `last` is the top layer's cell state after the text's last byte (the hidden state for cells that have none),
-        `mean` the mean of its tanh over all bytes; with a classifier on all layers it is that of all, bottom first.
+        `mean` the mean of its tanh over all bytes, `hidden` the hidden state after the last one; with a classifier on
+        all layers it is that of all, bottom first.
         `batch_size` texts are read side by side; how many changes a feature by rounding only.
 
         Raises:
@@ -110,7 +111,7 @@ class SentimentModel:
         pooling = pooling or self.pooling
         require_positive(batch_size=batch_size)
         if pooling not in get_args(Pooling):
-            raise UsageError(f"pooling is {pooling!r}", hint="give last or mean")
+            raise UsageError(f"pooling is {pooling!r}", hint=f"give {' or '.join(get_args(Pooling))}")
         cleaned = self._saved.rule.clean_all(listed(texts))
         is_text = np.array([clean != NOTHING for clean in cleaned], bool)
         given = [clean for clean in cleaned if clean != NOTHING]
@@ -148,7 +149,8 @@ class SentimentModel:
             UsageError: `text` is no string; there is no such neuron, or no sentiment neuron and none named.
         """
         _require_string(text)
-        shown = choose_neuron(self._saved.classifier, self.num_units, requested=neuron)
+        saved = self._saved
+        shown = choose_neuron(saved.classifier, self.num_units, requested=neuron, known=saved.sentiment_neuron)
         if shown is None:
             raise UsageError(
                 f"{self._name} is a language model without a sentiment neuron", hint="name one with neuron=I"

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sentneuron import interface
 from sentneuron.cli import main
 from sentneuron.core.config import GenerateConfig
 from sentneuron.core.generation.generate import generate
-from sentneuron.core.model.checkpoint import load_model
+from sentneuron.core.model.checkpoint import load_model, save_model
 
 ROOT = Path(__file__).parents[1]
 TEXTS = ["I loved it", "dull, flat &amp; <b>long</b>", "", "Crème brûlée 😀", "x" * 70, " \t ", "007"]
@@ -253,6 +254,15 @@ def test_a_language_model_alone_does_all_but_classify(plain):
         plain.classify(["fine"])
     with pytest.raises(sentneuron.UsageError, match=r"without a sentiment neuron; name one with neuron=I"):
         plain.trace("fine")
+
+
+def test_the_known_neuron_of_a_published_model_is_traced(make_model_file):
+    path = make_model_file(())
+    save_model(path, replace(load_model(path), training={"sentiment_neuron": 5}))
+    model = sentneuron.load(path, device="cpu")
+    assert model.sentiment_neuron == 5
+    np.testing.assert_array_equal(model.trace("fine"), model.trace("fine", neuron=5))
+    assert model.generate("a", 9, overwrite=1.0) == model.generate("a", 9, overwrite={5: 1.0})
 
 
 @pytest.mark.parametrize(

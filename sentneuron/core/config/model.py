@@ -8,7 +8,13 @@ from sentneuron.core.values import require_at_most, require_positive
 
 Cell = Literal["mLSTM", "LSTM", "GRU", "RNNTanh", "RNNReLU"]
 Kernel = Literal["auto", "reference", "sequence", "fused"]
-Pooling = Literal["last", "mean"]
+Pooling = Literal["last", "mean", "hidden"]
+POOLINGS: dict[Pooling, str] = {
+    "last": "final cell state",
+    "mean": "mean of tanh(cell state) over the text",
+    "hidden": "final hidden state",
+}
+"""What a text's features are, for people."""
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 

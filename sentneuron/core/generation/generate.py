@@ -14,7 +14,7 @@ from pathlib import Path
 from sentneuron.core.atomic import atomic_open
 from sentneuron.core.config import GenerateConfig
 from sentneuron.core.data.text import TextRule
-from sentneuron.core.errors import UsageError
+from sentneuron.core.errors import DataError, UsageError
 from sentneuron.core.generation.heatmap import (
     CharacterValues,
     ColourScale,
@@ -24,7 +24,7 @@ from sentneuron.core.generation.heatmap import (
     without_surrogates,
 )
 from sentneuron.core.generation.neurons import ShownNeuron, choose_neuron, parse_overwrite
-from sentneuron.core.generation.own_scale import own_scale
+from sentneuron.core.generation.own_scale import SCALE_WITHOUT_DECODER, own_scale
 from sentneuron.core.generation.sampling import Progress, sample
 from sentneuron.core.model.checkpoint import SavedModel
 from sentneuron.core.model.runner import Runner
@@ -65,11 +65,11 @@ def generate(
     Raises:
         UsageError: a neuron that does not exist, one that has to be named, a heatmap of no text, or --overwrite where
             nothing is generated; more text than can be kept; a precision that this model or this machine cannot have.
-        DataError: the model's output is not finite.
+        DataError: the model's output is not finite; nothing can be generated, since the file held no decoder.
     """
     length = num_bytes_to_generate(config)
     num_units = saved.model.config.nhid * (saved.model.config.nlayers if saved.all_layers else 1)
-    neuron = choose_neuron(saved.classifier, num_units, requested=config.neuron)
+    neuron = choose_neuron(saved.classifier, num_units, requested=config.neuron, known=saved.sentiment_neuron)
     require_neuron(config, neuron)
     pins = {}
     if config.overwrite is not None:
@@ -78,6 +78,11 @@ def generate(
         pins = parse_overwrite(config.overwrite, num_units, neuron=neuron)
         if neuron is not None and "=" not in config.overwrite:
             announce(neuron.describe_pin(pins[neuron.index]))
+    if length and not saved.has_decoder:
+        raise DataError(
+            "the model holds no decoder, so nothing can be generated with it",
+            hint="use the language model that it was made from, or --heatmap alone to analyse a text",
+        )
     text = without_surrogates(config.text)
     if config.heatmap and length == 0 and not saved.rule.body(text):
         raise UsageError("--heatmap has no text to colour", hint='give one with --text "…", or add --gen-length 200')
@@ -93,7 +98,8 @@ def generate(
     on_text(text)
     runner = runner or Runner(saved.model, precision=config.precision, all_layers=saved.all_layers)
     if config.heatmap and neuron is not None and neuron.scale is None:
-        neuron = replace(neuron, scale=own_scale(runner, saved.rule, neuron.index))
+        scale = own_scale(runner, saved.rule, neuron.index) if saved.has_decoder else SCALE_WITHOUT_DECODER
+        neuron = replace(neuron, scale=scale)
     made = sample(
         runner,
         prompt,
@@ -121,8 +127,8 @@ def generate(
         new_text, new_values = decode_with_values(data, byte_values)
         values = values_at(offsets, made.prompt_values) + new_values
         samples.append(CharacterValues(text=text + new_text, values=values, neuron=neuron.index))
-    scale = colour_scale(neuron, negate=config.negate) if config.heatmap and neuron is not None else None
-    return Generated(samples=samples, scale=scale)
+    colours = colour_scale(neuron, negate=config.negate) if config.heatmap and neuron is not None else None
+    return Generated(samples=samples, scale=colours)
 
 
 def num_bytes_to_generate(config: GenerateConfig) -> int:

@@ -7,7 +7,8 @@ other side speaks for the earlier. Of more classes, or of labels of which severa
 neuron weighs most; the other side speaks against that one and for none.
 
 A plain language model knows neither neuron nor sign: the neuron is named by the user, and its sign is that of the
-cell value.
+cell value. Where the model is a published one with a sentiment neuron that is known, as OpenAI's, it is that one, and
+high values are positive.
 """
 
 import math
@@ -25,7 +26,7 @@ class ShownNeuron:
     index: int
     """Number of the unit among the classifier's features."""
     scale: float | None = None
-    """Cell value, above zero, at which the colour is full; None where no classifier says."""
+    """Cell value, above zero, at which the colour is full; None where the file does not say."""
     sign: int = 1
     """+1 where a high cell value speaks for the positive class, -1 where a low one does."""
     negative: str = ""
@@ -39,10 +40,13 @@ class ShownNeuron:
         return f"neuron {self.index} is held at {value:+g}" + (f", the side of {side}" if side else "")
 
 
-def choose_neuron(classifier: dict[str, Any] | None, num_units: int, *, requested: int | None) -> ShownNeuron | None:
-    """Return the neuron asked for, else the classifier's heaviest; None where there is neither.
+def choose_neuron(
+    classifier: dict[str, Any] | None, num_units: int, *, requested: int | None, known: int | None = None
+) -> ShownNeuron | None:
+    """Return the neuron asked for, else the classifier's heaviest, else the one `known`; None where there is none.
 
-    `classifier` is a model file's, `num_units` the number of its features.
+    `classifier` is a model file's, `num_units` the number of its features; `known` is the sentiment neuron of a model
+    without a classifier (`SavedModel.sentiment_neuron`), whose high values are positive.
 
     Raises:
         UsageError: the model has no such neuron.
@@ -50,9 +54,11 @@ def choose_neuron(classifier: dict[str, Any] | None, num_units: int, *, requeste
     if requested is not None:
         check_in_range(requested, num_units, option="--neuron")
     if classifier is None:
+        if known is not None and requested in (None, known):
+            return ShownNeuron(index=known, negative="negative", positive="positive")
         return None if requested is None else ShownNeuron(index=requested)
     index = int(classifier["sentiment_neuron"]) if requested is None else requested
-    scale = float(classifier["scale"][index])
+    scale = None if classifier["scale"] is None else float(classifier["scale"][index])
     weights = classifier["all"]["weight"][:, index]  # the regression on a few may leave the heaviest of all unused
     row = int(weights.abs().argmax())
     weight = float(weights[row])

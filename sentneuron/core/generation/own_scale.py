@@ -1,7 +1,8 @@
 """Where a heatmap's colour is full, for a plain language model: what the model's own statistics say.
 
-A classifier brings the scale of every unit from its validation text. A language model has no text, so it makes some:
-from a fixed seed, whatever seed the user gave, so that one model has one scale.
+A classifier of ours brings the scale of every unit from its validation text. A language model has no text, nor has a
+classifier from elsewhere, so it makes some: from a fixed seed, whatever seed the user gave, so that one model has one
+scale.
 """
 
 import numpy as np
@@ -13,6 +14,8 @@ from sentneuron.core.model.runner import Runner
 NUM_STREAMS, LENGTH = 64, 128
 """Texts generated side by side, and bytes of each."""
 PERCENTILE = 99
+SCALE_WITHOUT_DECODER = 1.0
+"""For a model that can make no text. Source: the limits of NVIDIA's own heatmaps, sentiment-discovery's generate.py."""
 
 
 def own_scale(runner: Runner, rule: TextRule, unit: int) -> float:

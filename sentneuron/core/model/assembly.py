@@ -46,12 +46,30 @@ class SavedModel:
     classifier: dict[str, Any] | None = None
     """Both regressions of `transfer`, its neurons and their scale."""
     training: dict[str, Any] = field(default_factory=dict)
-    """Steps, bytes, bits per byte, data fingerprint, versions."""
+    """Steps, bytes, bits per byte, data fingerprint, versions; of a model from elsewhere what its importer noted."""
 
     @property
     def all_layers(self) -> bool:
         """The classifier's features are those of all layers."""
         return bool(self.classifier and self.classifier["all_layers"])
+
+    @property
+    def sentiment_neuron(self) -> int | None:
+        """The classifier's heaviest neuron, else the one that such a model is known for; None where nothing says."""
+        source = self.training if self.classifier is None else self.classifier
+        neuron: int | None = source.get("sentiment_neuron")
+        return neuron
+
+    @property
+    def imported(self) -> dict[str, Any]:
+        """What the importer noted of a file from elsewhere; empty for a model of ours."""
+        noted: dict[str, Any] = self.training.get("imported", {})
+        return noted
+
+    @property
+    def has_decoder(self) -> bool:
+        """The file held one: without it nothing can be generated, and the decoder's weights are zeros."""
+        return self.imported.get("decoder", True) is not False
 
 
 def assemble(parts: ModelParts, *, name: str, device: str | torch.device = "cpu") -> SavedModel:
@@ -64,8 +82,7 @@ def assemble(parts: ModelParts, *, name: str, device: str | torch.device = "cpu"
         model = _build(parts.config, parts.weights)
         if parts.classifier is not None:
             _check_classifier(parts.classifier, parts.config)
-        if not isinstance(parts.training, dict):
-            raise TypeError("training is no record")
+        _check_training(parts.training, parts.config)
     except UNUSABLE as error:
         raise unusable(error, name=name) from error
     return SavedModel(
@@ -102,7 +119,7 @@ def _build(config: ModelConfig, weights: dict[str, Any]) -> LanguageModel:
         if name not in wanted:
             raise ValueError(f"{name} is no weight of such a model")
         _require_tensor(weights.get(name), tuple(wanted[name].shape), name=name)
-    state = {name: weights.pop(name).float() for name in wanted}
+    state = {name: weights.pop(name).float().contiguous() for name in wanted}
     if config.tied:
         state["decoder.weight"] = state["embedding.weight"]
     model.load_state_dict(state, assign=True)
@@ -131,15 +148,25 @@ def _check_classifier(values: dict[str, Any], config: ModelConfig) -> None:
         raise ValueError(f"indices are not those of {num_features} units")
     if not _is_index(values["sentiment_neuron"], num_features):
         raise ValueError(f"sentiment_neuron is none of {num_features} units")
-    _require_tensor(scale, (num_features,), name="scale")
-    if scale.min() <= 0:
-        raise ValueError("scale is not above zero everywhere")
+    if scale is not None:
+        _require_tensor(scale, (num_features,), name="scale")
+        if scale.min() <= 0:
+            raise ValueError("scale is not above zero everywhere")
     num_rows = 1 if len(classes) == 2 and not multi_label else len(classes)
     for part, regression, width in (("all", values["all"], num_features), ("neurons", few, len(few["indices"]))):
         _require_tensor(regression["weight"], (num_rows, width), name=f"{part}.weight")
         _require_tensor(regression["bias"], (num_rows,), name=f"{part}.bias")
-        if not math.isfinite(regression["C"]):
+        if regression["C"] is not None and not math.isfinite(regression["C"]):
             raise ValueError(f"{part}.C is not finite")
+
+
+def _check_training(values: Any, config: ModelConfig) -> None:
+    """Check what is read of a training record again; raises TypeError or ValueError."""
+    if not isinstance(values, dict) or not isinstance(values.get("imported", {}), dict):
+        raise TypeError("training is no record")
+    neuron = values.get("sentiment_neuron")
+    if neuron is not None and not _is_index(neuron, config.nhid):
+        raise ValueError(f"sentiment_neuron is none of {config.nhid} units")
 
 
 def _is_index(value: Any, count: int) -> bool:

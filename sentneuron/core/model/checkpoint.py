@@ -56,15 +56,18 @@ def load_model(path: Path, *, device: str | torch.device = "cpu") -> SavedModel:
         DataError: it is damaged, of a newer version, or no model.
         StorageError: it cannot be read.
     """
-    return assemble(read_parts(path), name=str(path), device=device)
+    return assemble(read_parts(path, widen=True), name=str(path), device=device)
 
 
-def read_parts(path: Path) -> ModelParts:
-    """Read what a file says of a model, before it is held against the architecture; raises as `load_model`."""
+def read_parts(path: Path, *, widen: bool = False) -> ModelParts:
+    """Read what a file says of a model, before it is held against the architecture; raises as `load_model`.
+
+    With `widen`, weights of half precision are fp32 as soon as they are read, and never in memory twice.
+    """
     parts = import_path(path)
     if parts is not None:
         return parts
-    values = read_plain(path)
+    values = read_plain(path, widen=widen)
     parts = None if is_ours(values) else import_values(values, name=str(path))
     if parts is not None:
         return parts

@@ -76,9 +76,16 @@ class Runner:
     def cells(self, state: State) -> Tensor:
         """Return the features' cell state [B, num_units] in fp32, valid until the next step; the hidden state for cells
         that have none. Of all layers, the bottom one comes first."""
+        return self._part(state, -1)
+
+    def hidden(self, state: State) -> Tensor:
+        """Return the features' hidden state [B, num_units] as `cells` does the cell state."""
+        return self._part(state, 0)
+
+    def _part(self, state: State, part: int) -> Tensor:
         if self.all_layers and self.num_layers > 1:
-            return torch.cat([layer[-1].float() for layer in state], dim=1)
-        return state[-1][-1].float()
+            return torch.cat([layer[part].float() for layer in state], dim=1)
+        return state[-1][part].float()
 
 
 class MlstmStepper:

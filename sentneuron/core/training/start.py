@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from sentneuron.core.config import ModelConfig, TrainConfig
+from sentneuron.core.errors import DataError
 from sentneuron.core.launch.ranks import Ranks
 from sentneuron.core.model.checkpoint import load_model
 from sentneuron.core.model.fingerprint import weights_fingerprint
@@ -22,6 +23,7 @@ def begin_with(
 
     Raises:
         InputNotFoundError, DataError, StorageError: as `load_model`.
+        DataError: the model holds no decoder.
         LostRankError: another rank is gone.
     """
     if config.init is None:
@@ -31,6 +33,8 @@ def begin_with(
     if ranks.is_first:
         path, name = find_start(config.init)
         saved = load_model(path)
+        if not saved.has_decoder:
+            raise DataError(f"{name} holds no decoder to train", hint="start from a language model")
         announce(f"starting from the weights of {name}")
         if saved.rule != parts.corpus.rule:
             announce(f"note: {name} has read text cleaned by another rule than this data")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sentneuron.core.config import Pooling, Precision
 from sentneuron.core.data.blanks import NOTHING
 from sentneuron.core.errors import DataError, UsageError
+from sentneuron.core.model.assembly import told
 from sentneuron.core.model.checkpoint import SavedModel, load_model
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer.feature_pool import FeaturePool
@@ -47,9 +48,14 @@ class Classifier:
         `runner` is the model's, with `saved.all_layers`, where there is one already, and `precision` then the runner's.
 
         Raises:
-            DataError: a language model without a classifier.
+            DataError: a language model without a classifier, or with one that its importer had to leave out.
             UsageError: the second probe stands on another number of neurons; a precision as `Runner`.
         """
+        if saved.classifier is None and "left_out" in saved.imported:
+            raise DataError(
+                f"{name}: its classifier is {told(saved.imported['left_out'])}, which cannot be computed here",
+                hint=f"make one on its language model with 'sentneuron transfer {name}'",
+            )
         if saved.classifier is None:
             raise DataError(
                 f"{name} is a language model without a classifier", hint=f"make one with 'sentneuron transfer {name}'"

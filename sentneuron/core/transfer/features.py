@@ -1,4 +1,5 @@
-"""A text's features: the top layer's cell state after its last byte, or the mean of its tanh over all bytes.
+"""A text's features: the top layer's cell state after its last byte, the mean of its tanh over all bytes, or the
+hidden state after the last byte.
 
 Texts run side by side, packed end to end in streams of nearly equal length (`packing`), so that a row of the batch is
 never spent on padding and hardly ever missing. Nothing of a text is kept but one row of state (and one of sums),
@@ -41,18 +42,21 @@ class ByteRunner(Protocol):
         """Return the state after one more byte a stream; the one given is used up."""
 
     def cells(self, state: State) -> Tensor:
-        """Return the values [B, H] that are features, valid until the next step."""
+        """Return the cell states [B, H] that are features, valid until the next step."""
+
+    def hidden(self, state: State) -> Tensor:
+        """Return the hidden states [B, H] of the same units."""
 
 
 class Step(NamedTuple):
     """What a byte of every running stream has led to."""
 
-    cells: Tensor
-    """The streams' values [B, H], valid until the next step."""
+    values: Tensor
+    """The streams' cell states or hidden states [B, H], valid until the next step."""
     ended: list[int]
     """Texts that end with this byte."""
     slots: Tensor | None
-    """Their rows of `cells`; None where no text ends."""
+    """Their rows of `values`; None where no text ends."""
 
 
 def no_progress(done: int, total: int | None) -> None:
@@ -86,12 +90,12 @@ def featurize(
     finished: list[Tensor] = []
     places: list[int] = []
     done = 0
-    for step in sweep(runner, texts, streams):
-        active = len(step.cells)
+    for step in sweep(runner, texts, streams, read=runner.hidden if pooling == "hidden" else runner.cells):
+        active = len(step.values)
         if pooling == "mean":
-            sums[:active] += torch.tanh(step.cells, out=squashed[:active])
+            sums[:active] += torch.tanh(step.values, out=squashed[:active])
         if step.slots is not None:
-            finished.append((sums if pooling == "mean" else step.cells).index_select(0, step.slots))
+            finished.append((sums if pooling == "mean" else step.values).index_select(0, step.slots))
             places += step.ended
             sums.index_fill_(0, step.slots, 0)
         done += active
@@ -125,7 +129,7 @@ def traces(runner: ByteRunner, texts: Sequence[bytes], neuron: int) -> list[list
     streams = pack([len(text) for text in texts], num_streams=len(texts))
     seen: list[list[float]] = [[] for _ in streams]
     for step in sweep(runner, texts, streams):
-        for own, value in zip(seen, step.cells[:, neuron].tolist(), strict=False):
+        for own, value in zip(seen, step.values[:, neuron].tolist(), strict=False):
             own.append(value)
     found: list[list[float]] = [[] for _ in texts]
     for stream, own in zip(streams, seen, strict=True):
@@ -136,11 +140,18 @@ def traces(runner: ByteRunner, texts: Sequence[bytes], neuron: int) -> list[list
     return found
 
 
-def sweep(runner: ByteRunner, texts: Sequence[bytes], streams: Sequence[Sequence[int]]) -> Iterator[Step]:
+def sweep(
+    runner: ByteRunner,
+    texts: Sequence[bytes],
+    streams: Sequence[Sequence[int]],
+    *,
+    read: Callable[[State], Tensor] | None = None,
+) -> Iterator[Step]:
     """Run the streams that `pack` made of the texts side by side, a byte of each at a time; only texts start at zero.
 
-    The batch shrinks as streams end.
+    A step's values are what `read` takes from the state, the cell states by default. The batch shrinks as streams end.
     """
+    read = read or runner.cells
     state = runner.initial_state(len(streams))
     for window in windows(texts, streams):
         ids = window.ids.to(runner.device)
@@ -152,11 +163,11 @@ def sweep(runner: ByteRunner, texts: Sequence[bytes], streams: Sequence[Sequence
             if len(state[0][0]) > active:
                 state = [tuple(part[:active] for part in layer) for layer in state]
             state = runner.step(row[:active], state)
-            cells, ended = runner.cells(state), window.ended.get(t)
+            values, ended = read(state), window.ended.get(t)
             if ended is None:
-                yield Step(cells, [], None)
+                yield Step(values, [], None)
                 continue
-            yield Step(cells, [place for place, _ in ended], slots_at[t])
+            yield Step(values, [place for place, _ in ended], slots_at[t])
             for layer in state:
                 for part in layer:
                     part.index_fill_(0, slots_at[t], 0)

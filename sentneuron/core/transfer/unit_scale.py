@@ -33,10 +33,10 @@ def typical_range(runner: ByteRunner, texts: Sequence[bytes], *, percentile: flo
     sizes = np.empty((-(-num_bytes // stride), runner.num_units), np.float32)
     seen = filled = 0
     for step in sweep(runner, texts, pack([len(text) for text in texts], num_streams=BATCH_SIZE)):
-        picked = step.cells[-seen % stride :: stride]
+        picked = step.values[-seen % stride :: stride]
         sizes[filled : filled + len(picked)] = picked.abs().cpu().numpy()
         filled += len(picked)
-        seen += len(step.cells)
+        seen += len(step.values)
     found = np.percentile(sizes, percentile, axis=0, overwrite_input=True).astype(np.float32)
     return np.where(found > 0, found, np.float32(1))
 

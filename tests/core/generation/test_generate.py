@@ -1,6 +1,7 @@
 """The engine: what is read, continued, recorded and written."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,28 @@ def test_a_language_models_scale_is_its_own_and_the_same_whatever_is_asked_of_it
     sizes = sorted(abs(value) for values in own[0].sample_values for value in values)
     assert sum(size > limit for size in sizes) == pytest.approx(len(sizes) / 100, abs=1)
     assert limit != 1.0
+
+
+def test_a_classifier_without_scales_gets_the_models_own(classifier: SavedModel):
+    assert classifier.classifier is not None
+    without = replace(classifier, classifier=classifier.classifier | {"scale": None})
+    made = generate(without, GenerateConfig(text="a", heatmap=True))
+    own = generate(replace(classifier, classifier=None), GenerateConfig(text="a", heatmap=True, neuron=3))
+    assert made.scale is not None
+    assert own.scale is not None
+    assert (made.scale.limit, made.scale.direction, own.scale.direction) == (own.scale.limit, -1, 1)
+    assert made.scale.limit not in (0.25, 1.0)
+
+
+def test_the_known_neuron_of_a_published_model_needs_no_name(language_model: SavedModel):
+    known = replace(language_model, training={"sentiment_neuron": 5})
+    made = generate(known, GenerateConfig(text="a", heatmap=True))
+    assert made.scale is not None
+    assert (made.scale.neuron, made.scale.direction, made.scale.green_class) == (5, 1, "positive")
+    said: list[str] = []
+    pinned = generate(known, GenerateConfig(text="a", gen_length=9, overwrite="+1"), announce=said.append)
+    assert (only(pinned).neuron, set(only(pinned).values)) == (5, {1.0})
+    assert said == ["neuron 5 is held at +1, the side of positive"]
 
 
 def test_a_length_has_no_bound_where_nothing_is_kept(language_model: SavedModel):

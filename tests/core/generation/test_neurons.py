@@ -80,6 +80,20 @@ def test_a_language_model_has_no_neuron_until_one_is_named():
     assert choose_neuron(None, 8, requested=7) == ShownNeuron(index=7)
 
 
+def test_the_known_neuron_of_a_published_model_is_the_default_and_positive_upwards():
+    shown = choose_neuron(None, 8, requested=None, known=5)
+    assert shown == ShownNeuron(index=5, scale=None, sign=1, negative="negative", positive="positive")
+    assert choose_neuron(None, 8, requested=5, known=5) == shown
+    assert choose_neuron(None, 8, requested=4, known=5) == ShownNeuron(index=4)
+    assert parse_overwrite("+1", 8, neuron=shown) == {5: 1}
+
+
+def test_a_classifier_without_scales_leaves_them_open():
+    shown = choose_neuron(classifier() | {"scale": None}, 8, requested=None)
+    assert shown is not None
+    assert (shown.index, shown.scale, shown.sign) == (3, None, -1)
+
+
 @pytest.mark.parametrize("requested", [-1, 8, 10**9])
 def test_a_neuron_out_of_range_is_wrong_usage_that_names_the_range(requested: int):
     with pytest.raises(UsageError, match=r"--neuron.*0 to 7"):

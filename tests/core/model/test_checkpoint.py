@@ -1,5 +1,8 @@
 """Model files describe themselves, round-trip exactly, and are refused in one line when they cannot be used."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -34,6 +37,21 @@ def test_a_model_comes_back_exactly(tmp_path, settings):
     assert loaded.kind == "language-model"
     for name, tensor in saved.model.state_dict().items():
         assert torch.equal(loaded.model.state_dict()[name], tensor), name
+
+
+def test_a_classifier_without_scales_and_strengths_comes_back(tmp_path):
+    """As an imported one is."""
+    regression = {"weight": torch.ones(1, 10), "bias": torch.zeros(1), "C": None}
+    classifier = {"classes": ["0", "1"], "multi_label": False, "pooling": "last", "all_layers": False, "scale": None}
+    classifier |= {
+        "all": regression,
+        "neurons": copy.deepcopy(regression) | {"indices": list(range(10))},
+        "sentiment_neuron": 0,
+    }
+    save_model(tmp_path / "it.pt", replace(make_saved(), kind="classifier", classifier=classifier))
+    loaded = load_model(tmp_path / "it.pt")
+    assert loaded.classifier is not None
+    assert (loaded.classifier["scale"], loaded.classifier["all"]["C"], loaded.sentiment_neuron) == (None, None, 0)
 
 
 def test_half_precision_halves_the_file_and_loads_as_fp32(tmp_path):
@@ -96,6 +114,8 @@ def test_code_in_a_file_is_not_run(tmp_path, capsys):
         ({"format": "other"}, "not a sentneuron model"),
         ({"kind": "resume"}, "resume file, not a model"),
         ({"encoder": {}}, "not a usable model"),
+        ({"training": {"sentiment_neuron": 10}}, "sentiment_neuron is none of 10 units"),
+        ({"training": {"imported": 1}}, "training is no record"),
         ({"config": {"nhid": 11}}, "not a usable model"),
         ({"config": {"nhid": "many", "emsize": 4}}, "not a usable model"),
         ({"config": {"color": "red"}}, "not a usable model"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sentneuron.core.config import ModelConfig
-from sentneuron.core.errors import InputNotFoundError, OutputError
+from sentneuron.core.errors import DataError, InputNotFoundError, OutputError
 from sentneuron.core.model.checkpoint import load_model, save_model
 from sentneuron.core.model.locate import PRETRAINED, find_start
 from sentneuron.core.training import loop
@@ -58,6 +58,14 @@ def test_a_model_that_has_read_other_text_is_told(going_on, trained):
     said = []
     loop.train(going_on, announce=said.append)
     assert any("cleaned by another rule" in line for line in said)
+
+
+def test_a_model_without_a_decoder_cannot_go_on(going_on, trained):
+    saved = load_model(trained)
+    saved.training["imported"] = {"layout": "NVIDIA", "decoder": False}
+    save_model(trained, saved)
+    with pytest.raises(DataError, match="holds no decoder to train"):
+        loop.train(going_on)
 
 
 def test_the_pretrained_model_has_a_name_and_a_file_that_is_missing_is_one(config):

@@ -3,8 +3,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
+from sentneuron.core.config import ModelConfig
 from sentneuron.core.model.checkpoint import load_model
+from sentneuron.core.model.language_model import LanguageModel
 from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer import features, packing
@@ -12,6 +15,7 @@ from sentneuron.core.transfer.features import featurize, part_of, sweep, traces
 from sentneuron.core.transfer.packing import pack
 
 UNITS = np.array([1e-3, 2e-3, 3e-3])
+TEXTS = [b"\n It was good. ", b"a", b"\n No. "]
 
 
 def texts_of_lengths(lengths, seed=0):
@@ -34,7 +38,7 @@ def test_the_mean_is_of_the_tanh_after_every_byte(sum_runner):
     np.testing.assert_array_equal(found[2], 0)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize("pooling", ["last", "mean", "hidden"])
 def test_a_texts_features_do_not_depend_on_its_neighbours_their_order_or_the_batch(language_model, pooling):
     runner = Runner(language_model.model)
     lengths = [*range(1, 40), 63, 64, 65, 127, 128, 200, 255, 256, 299, 300]
@@ -48,6 +52,21 @@ def test_a_texts_features_do_not_depend_on_its_neighbours_their_order_or_the_bat
         np.testing.assert_allclose(alone[0], together[row], atol=1e-5)
 
 
+def test_the_hidden_state_is_that_of_the_model_after_the_last_byte(language_model):
+    model = language_model.model
+    for text, found in zip(TEXTS, featurize(Runner(model), TEXTS, pooling="hidden"), strict=True):
+        with torch.no_grad():
+            hidden, _ = model.hidden(torch.tensor([list(text)]), model.initial_state(1))
+        np.testing.assert_allclose(found, hidden[-1, 0].numpy(), atol=1e-6)
+
+
+def test_the_hidden_state_of_all_layers_stands_bottom_layer_first():
+    model = LanguageModel(ModelConfig(nhid=3, emsize=2, nlayers=2))
+    both = featurize(Runner(model, all_layers=True), TEXTS, pooling="hidden")
+    np.testing.assert_allclose(both[:, 3:], featurize(Runner(model), TEXTS, pooling="hidden"), atol=1e-6)
+    assert (both[:, :3] != both[:, 3:]).all()
+
+
 def test_texts_longer_than_a_window_lose_nothing_at_its_edge(sum_runner, monkeypatch):
     texts = texts_of_lengths([1, 3, 4, 5, 8, 9, 17])
     whole = featurize(sum_runner, texts)
@@ -59,7 +78,7 @@ def test_texts_longer_than_a_window_lose_nothing_at_its_edge(sum_runner, monkeyp
 def test_no_step_is_spent_on_a_text_that_has_ended(sum_runner):
     texts = [b"abcd", b"ab", b"a", b""]
     streams = pack([len(text) for text in texts], num_streams=3)
-    assert [(len(step.cells), step.ended) for step in sweep(sum_runner, texts, streams)] == [
+    assert [(len(step.values), step.ended) for step in sweep(sum_runner, texts, streams)] == [
         (3, [2]),
         (2, [1]),
         (1, []),
