@@ -34,7 +34,7 @@ def run_script(name: str, *options: str) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("name", ["train_step", "trainer_rate", "gpu_suite", "l1_path"])
+@pytest.mark.parametrize("name", ["train_step", "trainer_rate", "gpu_suite", "l1_path", "full_size_import"])
 def test_help_names_the_command_and_every_option(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
     with pytest.raises(SystemExit) as ended:
@@ -71,6 +71,18 @@ def test_the_gpu_suite_goes_through_every_part_on_a_cpu(tmp_path):
         "compile": "not built yet",
     }, done.stdout + done.stderr
     assert done.returncode == 0
+
+
+@pytest.mark.slow
+def test_models_of_other_origin_are_read_used_and_written_the_same(tmp_path):
+    done = run_script("full_size_import.py", "--nhid", "16", "--texts", "2", "--output", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    models = json.loads((tmp_path / "full_size_import.json").read_text())["models"]
+    assert {name: list(found["steps"]) for name, found in models.items()} == {
+        "OpenAI": ["read", "texts", "export to openai", "export to sentneuron"],
+        "NVIDIA, fp32": ["read", "texts", "export to nvidia", "export to sentneuron"],
+        "NVIDIA, fp16": ["read", "texts", "export to nvidia", "export to sentneuron"],
+    }
 
 
 def swapped_gates(*arguments: Tensor, **options: bool) -> tuple[Tensor, Tensor, Tensor]:
