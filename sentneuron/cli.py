@@ -14,7 +14,9 @@ import typer
 
 from sentneuron import __version__
 from sentneuron.commands.classify import classify
+from sentneuron.commands.export import export
 from sentneuron.commands.generate import generate
+from sentneuron.commands.info import info
 from sentneuron.commands.shard import shard
 from sentneuron.commands.train import train
 from sentneuron.commands.transfer import transfer
@@ -71,6 +73,8 @@ app.command()(train)
 app.command()(transfer)
 app.command()(classify)
 app.command()(generate)
+app.command()(info)
+app.command()(export)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

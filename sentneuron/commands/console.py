@@ -66,14 +66,16 @@ class Console:
         """Print rows below a title, with a header where `columns` are named, unless quiet."""
         if self.quiet:
             return
-        table = Table(box=None, show_header=bool(columns), pad_edge=False)
-        for name in columns or [""] * max(map(len, rows), default=0):
-            table.add_column(Text(printable(name)), overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(printable(str(cell))) for cell in row))
         self._print(title)
         if rows:
-            self._rich.print(table)
+            self._rich.print(_table(rows, columns))
+
+    def sheet(self, title: str, rows: Sequence[Sequence[object]], columns: Sequence[str] = ()) -> None:
+        """Print a table on stdout, quiet or not: it is what the command was asked for."""
+        out = RichConsole(highlight=False, markup=False, emoji=False)
+        if title:
+            out.print(Text(printable(title)), soft_wrap=True)
+        out.print(_table(rows, columns))
 
     def result(self, values: dict[str, Any]) -> None:
         """Print `values` as one JSON object on stdout where `--json` was given; NaN and infinities become null."""
@@ -110,6 +112,16 @@ class Console:
 
     def _print(self, text: str, *, prefix: str = "", style: str = "") -> None:
         self._rich.print(Text(prefix, style=style).append(printable(text), style="default"), soft_wrap=True)
+
+
+def _table(rows: Sequence[Sequence[object]], columns: Sequence[str]) -> Table:
+    """Lay out rows, with a header where `columns` are named; what is long is folded."""
+    table = Table(box=None, show_header=bool(columns), pad_edge=False)
+    for name in columns or [""] * max(map(len, rows), default=0):
+        table.add_column(Text(printable(name)), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
+    return table
 
 
 class _LogHandler(logging.Handler):

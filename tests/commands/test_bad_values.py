@@ -13,7 +13,9 @@ import typer
 
 from sentneuron.cli import app, main
 from sentneuron.commands.classify import classify
+from sentneuron.commands.export import export
 from sentneuron.commands.generate import generate
+from sentneuron.commands.info import info
 from sentneuron.commands.shard import shard
 from sentneuron.commands.train import train
 from sentneuron.commands.transfer import transfer
@@ -24,8 +26,18 @@ COMMANDS = {
     "transfer": ["lm.pt", "--device", "cpu"],
     "classify": ["in.csv", "--model", "m.pt", "--device", "cpu"],
     "generate": ["--model", "m.pt", "--device", "cpu"],
+    "info": ["in.csv"],
+    "export": ["m.pt", "--format", "safetensors"],
 }
-FUNCTIONS = {"shard": shard, "train": train, "transfer": transfer, "classify": classify, "generate": generate}
+FUNCTIONS = {
+    "shard": shard,
+    "train": train,
+    "transfer": transfer,
+    "classify": classify,
+    "generate": generate,
+    "info": info,
+    "export": export,
+}
 BAD_NUMBERS = ("-1", "nan", "x")
 MORE_BAD_NUMBERS = ("inf", "-inf", "1e400", "9" * 4000, "9" * 5000, "", "0x10", "1.5.5", "²", "\udcff")
 ZERO_IS_FINE = {
@@ -91,7 +103,8 @@ def refused(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
 
 def test_the_list_of_numbers_is_that_of_the_commands():
     assert len(NUMERIC) > 40
-    assert {command for command, _, _ in NUMERIC} == set(COMMANDS)
+    assert {command for command, _, _ in NUMERIC} == set(COMMANDS) - {"info", "export"}
+    assert set(typer.main.get_command(app).commands) == set(COMMANDS)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("values", [BAD_NUMBERS, pytest.param(MORE_BAD_NUMBERS, marks=pytest.mark.slow)])
@@ -125,7 +138,13 @@ def test_zero_is_refused_where_it_means_nothing(
 @pytest.mark.parametrize("name", ["", ".", "/", ".."])
 @pytest.mark.parametrize(
     ("command", "option"),
-    [("train", "--save"), ("classify", "--output"), ("generate", "--save"), ("transfer", "--write-results")],
+    [
+        ("train", "--save"),
+        ("classify", "--output"),
+        ("generate", "--save"),
+        ("transfer", "--write-results"),
+        ("export", "--output"),
+    ],
 )
 def test_an_output_without_a_name_is_wrong_usage(
     capsys: pytest.CaptureFixture[str], command: str, option: str, name: str

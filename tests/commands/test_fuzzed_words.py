@@ -89,6 +89,8 @@ def _nothing_works(tmp_path_factory: pytest.TempPathFactory) -> Any:
         patch.setattr("sentneuron.core.transfer.transfer.transfer", refuse)
         patch.setattr("sentneuron.core.transfer.classify.classify", refuse)
         patch.setattr("sentneuron.core.launch.launcher.launch", refuse)
+        patch.setattr("sentneuron.core.info.describe", refuse)
+        patch.setattr("sentneuron.core.model.exporters.export", refuse)
         # After the engines: a module that is first imported now would keep the stand-in.
         patch.setattr("sentneuron.core.generation.generate.generate", refuse)
         patch.setattr("sentneuron.core.model.checkpoint.load_model", refuse)

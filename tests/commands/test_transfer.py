@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from sentneuron.cli import main
-from sentneuron.core.config import LaunchConfig, ReadConfig, TransferConfig
+from sentneuron.core.config import FinetuneConfig, LaunchConfig, ReadConfig, TransferConfig
 from sentneuron.core.transfer import transfer as engine_module
 from sentneuron.core.transfer.transfer import TransferReport
 
@@ -91,6 +91,33 @@ def test_every_option_reaches_the_configuration(engine):
             device="cpu",
         )
     ]
+
+
+def test_fine_tuning_and_its_options_reach_the_configuration(engine):
+    assert main(["transfer", "m.pt", "--finetune"]) == 0
+    assert main(["transfer", "m.pt", "--finetune", "--epochs", "7", "--lr", "0.5"]) == 0
+    assert [config.finetune for config in engine.configs] == [FinetuneConfig(), FinetuneConfig(epochs=7, lr=0.5)]
+
+
+@pytest.mark.parametrize("words", ["--epochs 7", "--lr 0.5", "--finetune --folds 3", "--finetune --lr nan"])
+def test_options_of_fine_tuning_that_say_nothing_or_contradict_are_wrong_usage(engine, capsys, words):
+    assert main(["transfer", "m.pt", *words.split()]) == 2
+    assert engine.configs == []
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert words.split()[-2] in line
+
+
+def test_frozen_scores_stand_beside_the_fine_tuned_ones(engine, capsys):
+    names = ("all_neurons", "neurons")
+    frozen = {name: REPORT.results[name] | {"train": scores(0.25), "C": 0.125} for name in names}
+    engine.report = replace(REPORT, results=REPORT.results | {"frozen": frozen})
+    main(["transfer", "model.pt", "--finetune"])
+    err = capsys.readouterr().err
+    rows = {line.split("  ")[0]: line.split()[-4:] for line in err.splitlines()}
+    assert re.search(r"all neurons +1 by weight +frozen: all neurons +frozen: 1 by weight", err)
+    assert rows["train: accuracy, 8,000 texts"] == ["75.00%", "62.50%", "25.00%", "25.00%"]
+    assert rows["C"] == ["0.25", "1", "0.125", "0.125"]
 
 
 def test_the_number_of_processes_reaches_the_configuration(settings_of):

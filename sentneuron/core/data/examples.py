@@ -13,6 +13,10 @@ from sentneuron.core.data.readers import BadRow, Source, open_source
 from sentneuron.core.data.text import TextRule
 from sentneuron.core.errors import DataError, UsageError
 
+BLOCK_ROWS = 4096
+BLOCK_CHARACTERS = 4 << 20
+"""How much is cleaned at a time."""
+
 Announce = Callable[[str], None]
 
 
@@ -61,27 +65,46 @@ def read_examples(
             announce(line)
             first_keys = first_keys or label_keys
             if label_keys:
-                examples.extend(_examples(source, text_key, label_keys, rule, skipped))
+                examples.extend(labelled_rows(source, text_key, label_keys, rule, skipped))
     return examples, first_keys
 
 
-def _examples(
+def labelled_rows(
     source: Source, text_key: str, label_keys: list[str], rule: TextRule, skipped: Counter[str]
 ) -> Iterator[Example]:
-    """Yield the rows of a source that have a text and a label."""
-    rows: list[tuple[int, str, str | None, tuple[bool, ...]]] = []
+    """Yield the rows of a source that have a text and a label; without `label_keys` those that have a text.
+
+    The other rows are counted in `skipped`, by reason. Memory does not grow with the input.
+
+    Raises:
+        DataError: the file is damaged, or of several labels one neither holds nor does not.
+    """
+    block: list[tuple[int, str, str | None, tuple[bool, ...]]] = []
+    num_characters = 0
     for number, row in enumerate(source.rows(), 1):
         if isinstance(row, BadRow):
             skipped[row.reason] += 1
             continue
-        text = row.fields.get(text_key)
+        given = row.fields.get(text_key)
+        text = given if isinstance(given, str) else ""
         holds: tuple[bool, ...] = ()
         if len(label_keys) == 1:
             label = class_name(row.fields.get(label_keys[0]))
         else:
             label, holds = several_labels(row.fields, label_keys, place=str(row.place))
-        rows.append((number, text if isinstance(text, str) else "", label, holds))
-    for (number, text, label, holds), clean in zip(rows, rule.clean_all([row[1] for row in rows]), strict=True):
+        block.append((number, text, label, holds))
+        num_characters += len(text)
+        if len(block) >= BLOCK_ROWS or num_characters >= BLOCK_CHARACTERS:
+            yield from _cleaned(block, rule, skipped)
+            block, num_characters = [], 0
+    yield from _cleaned(block, rule, skipped)
+
+
+def _cleaned(
+    block: list[tuple[int, str, str | None, tuple[bool, ...]]], rule: TextRule, skipped: Counter[str]
+) -> Iterator[Example]:
+    """Yield those of some rows that have a text and a label."""
+    for (number, text, label, holds), clean in zip(block, rule.clean_all([row[1] for row in block]), strict=True):
         if clean == NOTHING:
             skipped["no text"] += 1
         elif label is None:

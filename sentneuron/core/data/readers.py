@@ -38,6 +38,8 @@ class Source:
         self.num_bytes = file.regular_size()
         """Bytes on disk; None for a pipe."""
         self.format: InputFormat
+        self.compression: str | None = None
+        """gzip, bzip2, xz or zstd; None for a plain file."""
         self.columns: list[str] | None = None
         """Names in order; of JSON kinds those of the first records."""
         self.schema: pyarrow.Schema | None = None
@@ -47,6 +49,11 @@ class Source:
         self._file = file
         self._parquet: ParquetReader | None = None
         self._rows: Iterator[Row | BadRow] | None = None
+
+    @property
+    def num_rows(self) -> int | None:
+        """Records, where the file says so at once, as Parquet does."""
+        return None if self._parquet is None else self._parquet.num_rows
 
     @property
     def bytes_read(self) -> int:
@@ -102,6 +109,7 @@ def open_source(path: str, read: ReadConfig) -> Source:
 
 def _open_format(source: Source, path: str, read: ReadConfig, *, is_plain_utf8: bool) -> None:
     stream, compression = open_bytes(source._file)
+    source.compression = compression
     head = stream.read(HEAD_BYTES)
     stream = io.BufferedReader(Replayed(head, stream), BLOCK_BYTES)
     if not head:

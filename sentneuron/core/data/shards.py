@@ -193,6 +193,17 @@ def open_shards(name: str | Path) -> ShardSet:
     """
     folder = Folder(name)
     manifest = read_manifest(folder)
+    check_files(folder, manifest)
+    return ShardSet(folder, manifest)
+
+
+def check_files(folder: Folder, manifest: dict[str, Any]) -> None:
+    """Hold the names and sizes of a folder's files against its manifest.
+
+    Raises:
+        DataError: a shard is missing, foreign or of another size; names the first.
+        StorageError: the folder cannot be listed.
+    """
     expected: dict[str, int] = {entry["path"]: entry["file_bytes"] for entry in manifest["files"]}
     found = folder.sizes()
     for file, num_bytes in expected.items():
@@ -205,4 +216,3 @@ def open_shards(name: str | Path) -> ShardSet:
             raise DataError(
                 f"{folder.path(file)} is not in the folder's manifest", hint=f"move it elsewhere, or {AGAIN}"
             )
-    return ShardSet(folder, manifest)

@@ -14,6 +14,7 @@ from sentneuron.core.errors import DataError
 HEAD_BYTES = 1 << 16
 HEAD_LINES = 20
 CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 SUFFIX_FORMATS: dict[str, InputFormat] = {
     ".csv": "csv",
@@ -41,13 +42,25 @@ def check_is_text(head: bytes, name: str) -> None:
     Raises:
         DataError: an archive, UTF-16 that was not announced, or no text at all.
     """
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"7z\xbc\xaf", b"Rar!")) or head[257:262] == b"ustar":
+    if is_archive(head):
         raise DataError(f"{name} is an archive", hint="unpack it and name the files in it")
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if head.startswith(UTF16_MARKS):
         raise DataError(f"{name} is UTF-16 text", hint="say --encoding utf-16")
-    # A tenth of random bytes are control characters, and half of UTF-16 without a mark; a broken line has a few.
-    if (len(head) - len(head.translate(None, CONTROLS))) * 20 > len(head):
+    if is_binary(head):
         raise DataError(f"{name} is not text in UTF-8", hint="name its encoding with --encoding, or give another file")
+
+
+def is_archive(head: bytes) -> bool:
+    """Tell whether a file's first bytes are those of a zip, 7z, rar or tar."""
+    return head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"7z\xbc\xaf", b"Rar!")) or head[257:262] == b"ustar"
+
+
+def is_binary(head: bytes) -> bool:
+    """Tell whether a file's first bytes are no text, by their control characters.
+
+    A tenth of random bytes are such, and half of UTF-16 without a mark; a broken line has a few.
+    """
+    return (len(head) - len(head.translate(None, CONTROLS))) * 20 > len(head)
 
 
 def find_format(head: bytes, name: str) -> InputFormat:

@@ -25,6 +25,7 @@ def commands() -> Callable[[str], dict[str, list[str]]]:
             "train": ["train", source, "--device", "cpu", *TRAIN],
             "transfer": ["transfer", "lm.pt", "--data", source, "--device", "cpu"],
             "classify": ["classify", source, "--model", "clf.pt", "--device", "cpu", "-o", "out.csv"],
+            "info": ["info", source],
         }
 
     return words
@@ -62,14 +63,15 @@ def _here(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def check(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str], int, str], None]:
-    """Run a command: an error is one line that says so, on stderr, and leaves nothing; else there is none."""
+    """Run a command: an error is one line that says so, on stderr, and leaves nothing; else there is none, and what is
+    to be said stands anywhere, on a line or more."""
 
     def run(words: list[str], code: int, said: str) -> None:
         before = sorted(os.listdir())
         assert main(words) == code
         out, err = capsys.readouterr()
         errors = [line for line in err.splitlines() if line.startswith("error: ")]
-        assert said in (errors[0] if code else err)
+        assert said in (errors[0] if code else " ".join((err + out).split()))
         assert len(errors) == (code != 0)
         assert "Traceback" not in err
         if code:

@@ -31,7 +31,7 @@ PATHS: dict[str, tuple[Callable[[], object], str, tuple[int, str]]] = {
 }
 
 
-@pytest.mark.parametrize("command", ["train", "transfer", "classify"])
+@pytest.mark.parametrize("command", ["train", "transfer", "classify", "info"])
 @pytest.mark.parametrize(("make", "source", "expected"), PATHS.values(), ids=PATHS)
 def test_a_path_that_leads_nowhere_is_one_line(check, commands, make, source, expected, command):
     make()
@@ -44,6 +44,7 @@ def test_an_empty_folder_holds_no_data(check, commands):
     check(commands("none")["train"], NOT_FOUND, "none holds no data files")
     check(commands("none")["classify"], NOT_FOUND, "none holds no data files")
     check(commands("none")["transfer"], NOT_FOUND, "none has no train file")
+    check(commands("none")["info"], DATA, "none is a folder without a model or data; info knows models")
 
 
 def test_train_reads_its_text_twice_and_says_so_of_a_pipe(check, commands):
@@ -52,7 +53,7 @@ def test_train_reads_its_text_twice_and_says_so_of_a_pipe(check, commands):
     check(commands("-")["train"], USAGE, "run 'sentneuron shard - -o text.shards' first")
 
 
-@pytest.mark.parametrize("command", ["train", "transfer", "classify"])
+@pytest.mark.parametrize("command", ["train", "transfer", "classify", "info"])
 def test_a_file_that_may_not_be_read_is_74(check, commands, monkeypatch, command):
     Path("in.csv").write_bytes(CSV)
     real_open = open
@@ -84,7 +85,7 @@ STDIN = [
 ]
 
 
-@pytest.mark.parametrize("command", ["transfer", "classify"])
+@pytest.mark.parametrize("command", ["transfer", "classify", "info"])
 @pytest.mark.parametrize(("content", "said"), STDIN, ids=["empty", "binary", "cut"])
 def test_stdin_that_cannot_be_used_is_one_line(check, commands, monkeypatch, command, content, said):
     give_stdin(monkeypatch, content)

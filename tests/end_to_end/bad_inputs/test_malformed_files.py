@@ -2,7 +2,7 @@
 
 `shard` has tables of its own, with every line and file (tests/core/data/test_malformed_*.py). Here the same inputs
 meet the other readers: `train`, which shards its text first, `transfer`, which counts and leaves out what it cannot
-use, and `classify`, which gives a row for each record or stops.
+use, `classify`, which gives a row for each record or stops, and `info`, which describes what it can read.
 """
 
 import gzip
@@ -188,12 +188,39 @@ CASES = {
 }
 
 
+NO_KIND = "is neither a model nor data"
+INFO = {
+    "only a header": READ,
+    "no text column": (0, "in.csv has no text column"),
+    "UTF-16 without a mark": (DATA, f"in.csv {NO_KIND}"),
+    "Latin-1": (0, "3: invalid UTF-8"),
+    "binary": (DATA, f"in.json {NO_KIND}"),
+    "gzip bomb of one line": (0, "in.gz has no text column"),
+    "a line cut": (0, "1: not JSON"),
+    "deep nesting": (0, "1: not JSON"),
+    "5,000-digit integer": (0, "1: not JSON"),
+    "ragged rows": (0, "1: wrong number of fields"),
+    "Parquet without text": (0, "in.parquet has no text column"),
+    "Parquet with numbers as text": (0, "40: no text"),
+    "Parquet without rows": READ,
+}
+"""What `info` makes of an input, where it is not what the others make of it: it describes what it can read."""
+COMMANDS = ("train", "transfer", "classify", "info")
+
+
+def outcome(name: str, command: str) -> tuple[int, str]:
+    """The exit code, and what is said."""
+    case = CASES[name]
+    if command == "info" and name in INFO:
+        return INFO[name]
+    return case.unlike.get(command, (case.code, case.said))
+
+
 def documented() -> str:
     """The table of docs/reliability-inputs.md."""
-    commands = ("train", "transfer", "classify")
-    lines = ["| input | " + " | ".join(commands) + " |", "| --- " * 4 + "|"]
-    for name, case in CASES.items():
-        outcomes = (case.unlike.get(command, (case.code, case.said)) for command in commands)
+    lines = ["| input | " + " | ".join(COMMANDS) + " |", "| --- " * (1 + len(COMMANDS)) + "|"]
+    for name in CASES:
+        outcomes = (outcome(name, command) for command in COMMANDS)
         cells = [f"{code}: {said}" if code else said or "read" for code, said in outcomes]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -205,11 +232,12 @@ def test_the_documented_table_is_that_of_the_cases():
 
 
 def each_case() -> Iterator[Any]:
-    """Every case at every command; all but a few at `train` are slow."""
+    """Every case at every command; all but those at `info` and a few at `train` are slow."""
     for name, case in CASES.items():
-        for command in ("train", "transfer", "classify"):
-            code, said = case.unlike.get(command, (case.code, case.said))
+        for command in COMMANDS:
+            code, said = outcome(name, command)
             is_quick = command == "train" and name in ("empty", "gzip truncated", "a line cut", "single class")
+            is_quick |= command == "info"
             marks = [] if is_quick else [pytest.mark.slow]
             yield pytest.param(case, command, code, said, id=f"{name}-{command}", marks=marks)
 
