@@ -26,7 +26,8 @@ from sentneuron.commands.options import (
 )
 from sentneuron.commands.parsing import parse_precision
 from sentneuron.commands.score_tables import LABEL_HEADER, label_rows, summary_rows
-from sentneuron.core.config import LaunchConfig, Pooling, ReadConfig, TransferConfig
+from sentneuron.core.config import FinetuneConfig, LaunchConfig, Pooling, ReadConfig, TransferConfig
+from sentneuron.core.errors import UsageError
 from sentneuron.core.report.page import best_part
 
 
@@ -56,8 +57,15 @@ def transfer(
         bool, option("--all-layers", help="Features of all layers; default: of the top layer.")
     ] = TransferConfig.all_layers,
     pooling: Annotated[
-        Pooling, option(help="Features: the final cell state, or its mean over the text.")
+        Pooling, option(help="Features: the final cell state, its mean over the text, or the final hidden state.")
     ] = TransferConfig.pooling,
+    finetune: Annotated[
+        bool, option("--finetune", help="Train encoder and classifier together; their scores stand beside the frozen.")
+    ] = False,
+    epochs: Annotated[
+        int, option(help="With --finetune: passes over the training texts at the most.")
+    ] = FinetuneConfig.epochs,
+    lr: Annotated[float, option(help="With --finetune: peak learning rate of the encoder.")] = FinetuneConfig.lr,
     binarize: Annotated[
         bool | None,
         option(help="Turn stars into two classes; default: where labels look like stars."),
@@ -90,6 +98,11 @@ def transfer(
     from sentneuron.commands.console import Console
 
     console = Console(quiet, verbose, json)
+    tuning = FinetuneConfig(epochs=epochs, lr=lr)
+    if tuning != FinetuneConfig() and not finetune:
+        raise UsageError(
+            f"{'--lr' if epochs == FinetuneConfig.epochs else '--epochs'} without --finetune", hint="add it"
+        )
     settings = TransferConfig(
         model=model,
         data=data,
@@ -101,6 +114,7 @@ def transfer(
         drop_neurons=drop_neurons,
         all_layers=all_layers,
         pooling=pooling,
+        finetune=tuning if finetune else None,
         precision=parse_precision(fp16=fp16, bf16=bf16, default=TransferConfig.precision),
         binarize=binarize,
         use_cached=use_cached,
@@ -116,12 +130,15 @@ def transfer(
         from sentneuron.core.transfer import transfer as engine  # torch costs seconds to import; --help must not pay
 
         console.say(f"transferring {find_language_model(model)[1]} to {train or data}")
-        with console.progress("features") as update:
+        with console.progress("features and fine-tuning" if finetune else "features") as update:
             report = engine.transfer(settings, ranks=ranks, device=where, progress=update, announce=console.say)
     if report is None:  # this process has computed features for another one
         return
     second = f"all but {neurons}" if drop_neurons else f"{neurons} by weight"
-    console.table(str(report.output), score_rows(report.results), ("", "all neurons", second))
+    columns = ["all neurons", second]
+    if finetune:
+        columns += [f"frozen: {name}" for name in columns]
+    console.table(str(report.output), score_rows(report.results), ("", *columns))
     if report.results["multi_label"]:
         part = best_part(report.results)
         console.table(f"{part}, all neurons", label_rows(report.results["all_neurons"][part]), LABEL_HEADER)
@@ -135,22 +152,22 @@ def transfer(
     console.result({"output": report.output, "files": report.files, **report.results})
 
 
-def score_rows(results: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return the table's rows: a score of each part, for the regression on all neurons and for the second one."""
-    both = results["all_neurons"], results["neurons"]
-    rows: list[tuple[str, str, str]] = []
+def score_rows(results: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return the table's rows: a score of each part, for the regression on all neurons and for the second one; with
+    fine-tuning also for both as they were before it."""
+    probes = [own[name] for own in (results, results.get("frozen", {})) for name in ("all_neurons", "neurons") if own]
+    rows: list[tuple[str, ...]] = []
 
     def add(name: str, describe: Callable[[dict[str, Any]], str]) -> None:
-        rows.append((name, describe(both[0]), describe(both[1])))
+        rows.append((name, *map(describe, probes)))
 
     if results["folds"] is not None:
         add(f"{results['folds']} folds: accuracy", describe_folds)
     for part, count in results["rows"].items():
-        first, second = (f"{probe[part]['accuracy']:.2%}" for probe in both)
-        rows.append((f"{part}: accuracy, {count:,} texts", first, second))
+        rows.append((f"{part}: accuracy, {count:,} texts", *(f"{probe[part]['accuracy']:.2%}" for probe in probes)))
     last = best_part(results)
-    for (name, first), (_, second) in zip(*(summary_rows(probe[last]) for probe in both), strict=True):
-        rows.append((f"{last}: {name}", first, second))
+    for columns in zip(*(summary_rows(probe[last]) for probe in probes), strict=True):
+        rows.append((f"{last}: {columns[0][0]}", *(value for _, value in columns)))
     add("C", lambda probe: f"{probe['C']:g}")
     add("neurons used", lambda probe: f"{len(probe['weights']):,}")
     add("heaviest", lambda probe: ", ".join(str(item["neuron"]) for item in probe["weights"][:5]) or "-")

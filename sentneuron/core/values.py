@@ -21,7 +21,7 @@ def require_positive(**values: float | None) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is {value}", hint="give a number above zero")
 
 
-def require_at_most(limit: int, **values: int | None) -> None:
+def require_at_most(limit: int, **values: float | None) -> None:
     """Check that no value given is above `limit`.
 
     Raises:

@@ -5,9 +5,11 @@ here; the string under a field says what it is, and its unit. Imports nothing he
 """
 
 from sentneuron.core.config.classifying import ClassifyConfig
+from sentneuron.core.config.exporting import ExportConfig, Layout
+from sentneuron.core.config.finetuning import FinetuneConfig
 from sentneuron.core.config.generating import GenerateConfig
 from sentneuron.core.config.launching import LaunchConfig
-from sentneuron.core.config.model import Cell, Kernel, ModelConfig, Pooling, Precision
+from sentneuron.core.config.model import POOLINGS, Cell, Kernel, ModelConfig, Pooling, Precision
 from sentneuron.core.config.reading import LABEL_KEYS, TEXT_KEYS, InputFormat, OutputFormat, ReadConfig
 from sentneuron.core.config.sharding import ShardConfig
 from sentneuron.core.config.training import PersistState, TrainConfig, TrainPrecision
@@ -15,13 +17,17 @@ from sentneuron.core.config.transferring import TransferConfig
 
 __all__ = [
     "LABEL_KEYS",
+    "POOLINGS",
     "TEXT_KEYS",
     "Cell",
     "ClassifyConfig",
+    "ExportConfig",
+    "FinetuneConfig",
     "GenerateConfig",
     "InputFormat",
     "Kernel",
     "LaunchConfig",
+    "Layout",
     "ModelConfig",
     "OutputFormat",
     "PersistState",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sentneuron.core.config.finetuning import FinetuneConfig
 from sentneuron.core.config.launching import LaunchConfig
 from sentneuron.core.config.model import Pooling, Precision
 from sentneuron.core.config.reading import ReadConfig
@@ -36,7 +37,9 @@ class TransferConfig:
     all_layers: bool = False
     """Features of all layers, bottom layer first; else of the top layer."""
     pooling: Pooling = "last"
-    """Features: the final cell state, or the mean of its tanh over the text."""
+    """Features: the final cell state, the mean of its tanh over the text, or the final hidden state."""
+    finetune: FinetuneConfig | None = None
+    """Train encoder and regression together; None: the encoder stays as it is."""
     precision: Precision = "fp32"
     """Weights of an mLSTM's products, for the features."""
     binarize: bool | None = None
@@ -61,5 +64,9 @@ class TransferConfig:
         if self.folds is not None and self.folds < 2:
             raise UsageError(f"--folds is {self.folds}", hint="give 2 or more")
         require_at_most(MAX_FOLDS, folds=self.folds)
+        if self.finetune is not None and self.folds is not None:
+            raise UsageError(
+                "--finetune with --folds: it needs a validation part to stop by", hint="leave one of them out"
+            )
         require_file_name(write_results=self.write_results)
         require_seed(self.seed)

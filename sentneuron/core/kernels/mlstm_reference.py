@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
 
-__all__ = ["mlstm", "mlstm_step"]
+__all__ = ["mlstm", "mlstm_cells", "mlstm_step"]
 
 
 def mlstm_step(
@@ -68,6 +68,18 @@ def mlstm(
             h, c = _step(row, *weights, h, c, reset)
         hidden.append(h)
     return torch.stack(hidden), h, c
+
+
+def mlstm_cells(
+    ids: Tensor, table_m: Tensor, table_x: Tensor, weight_mhh: Tensor, weight_hh: Tensor, h: Tensor, c: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Run a window as `mlstm` does, and return the hidden and the cell states after each step, [T, B, H] both."""
+    states = []
+    for row in ids:
+        h, c = mlstm_step(table_m[row], table_x[row], weight_mhh, weight_hh, h, c)
+        states.append((h, c))
+    hidden, cells = zip(*states, strict=True)
+    return torch.stack(hidden), torch.stack(cells)
 
 
 def _step(

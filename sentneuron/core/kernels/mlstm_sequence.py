@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-__all__ = ["mlstm"]
+__all__ = ["mlstm", "mlstm_cells"]
 
 Gates = tuple[Tensor, ...]
 """i, f, g and o, or their gradients, [H / width, B, width] each; views."""
@@ -50,7 +50,8 @@ class _Mlstm(Function):
         c: Tensor,
         resets: Tensor | None,
         recompute: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        with_cells: bool,
+    ) -> tuple[Tensor, ...]:
         num_steps, num_streams = ids.shape
         width = _block_width(h.shape[1])
         keep = None if resets is None else (~resets).to(h.dtype).unsqueeze(2)
@@ -77,12 +78,14 @@ class _Mlstm(Function):
             _advance(_activate_(gates_step), c_in, c_out=c_out, tanh_c=tanh_c, h_out=_blocks(hidden[step + 1], width))
         products = (None, None) if recompute else (mhh, gates)
         ctx.save_for_backward(ids, table_m, table_x, weight_mhh, weight_hh, keep, hidden, cells, *products)
-        return hidden[1:], hidden[-1].clone(), _rows(cells[-1])
+        result = hidden[1:], hidden[-1].clone(), _rows(cells[-1])
+        return (*result, cells[1:]) if with_cells else result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        d_hidden, dh, dc = grad_outputs
+        d_hidden, dh, dc = grad_outputs[:3]
+        d_cells = grad_outputs[3] if len(grad_outputs) == 4 else None
         ids, table_m, table_x, weight_mhh, weight_hh, keep, hidden, cells, mhh, gates = ctx.saved_tensors
         num_steps, num_streams = ids.shape
         size = dh.shape[1]
@@ -115,6 +118,8 @@ class _Mlstm(Function):
             for index in range(stop - start - 1, -1, -1):
                 step = start + index
                 dh += d_hidden[step]
+                if d_cells is not None:
+                    dc += d_cells[step]
                 _retreat(
                     gates_chunk[index].chunk(4),
                     c_in[index],
@@ -138,7 +143,7 @@ class _Mlstm(Function):
             d_weight_mhh.addmm_(d_mhh_flat.t(), h_in.flatten(0, 1))
             d_table_x.index_add_(0, row, dz_flat)
             d_table_m.index_add_(0, row, d_rows_flat)
-        return None, d_table_m, d_table_x, d_weight_mhh, d_weight_hh, _rows(dh), _rows(dc), None, None
+        return None, d_table_m, d_table_x, d_weight_mhh, d_weight_hh, _rows(dh), _rows(dc), None, None, None
 
 
 def mlstm(
@@ -154,7 +159,15 @@ def mlstm(
     recompute: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run a window of T steps on B streams; arguments and result as `mlstm_reference.mlstm`."""
-    return _Mlstm.apply(ids, table_m, table_x, weight_mhh, weight_hh, h, c, resets, recompute)
+    return _Mlstm.apply(ids, table_m, table_x, weight_mhh, weight_hh, h, c, resets, recompute, False)
+
+
+def mlstm_cells(
+    ids: Tensor, table_m: Tensor, table_x: Tensor, weight_mhh: Tensor, weight_hh: Tensor, h: Tensor, c: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the hidden and the cell states of a window; as `mlstm_reference.mlstm_cells`."""
+    hidden, _, _, cells = _Mlstm.apply(ids, table_m, table_x, weight_mhh, weight_hh, h, c, None, False, True)
+    return hidden, cells.transpose(1, 2).flatten(2)
 
 
 def _block_width(size: int) -> int:

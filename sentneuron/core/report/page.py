@@ -9,6 +9,7 @@ from html import escape
 from pathlib import PurePath
 from typing import Any
 
+from sentneuron.core.config import POOLINGS
 from sentneuron.core.generation.heatmap import ColourScale
 from sentneuron.core.generation.neurons import spoken
 from sentneuron.core.report.extreme_texts import TextGroup, group_html
@@ -82,7 +83,10 @@ def score_table(results: Results) -> str:
     rows: list[list[str]] = []
     for part in [part for part in PARTS if part in every]:
         rows.append([f"{PARTS[part]}, {every[part]['rows']:,} texts"])
-        for name, scores in (("all neurons", every[part]), (second_name(results), second[part])):
+        shown_rows = [("all neurons", every[part]), (second_name(results), second[part])]
+        if "frozen" in results:
+            shown_rows.append(("all neurons, before fine-tuning", results["frozen"]["all_neurons"][part]))
+        for name, scores in shown_rows:
             rows.append([name, *(_score(key, scores[key]) for key in keys)])
         rows.append(["commonest answer", percent(every[part]["majority_share"]), *("" for _ in keys[1:])])
     return table(["", *(COLUMNS[key] for key in keys)], rows)
@@ -124,11 +128,14 @@ def _lead(results: Results) -> str:
     """Return one sentence with what counts."""
     part = best_part(results)
     every, second = results["all_neurons"][part], results["neurons"][part]
+    frozen = ""
+    if "frozen" in results:
+        frozen = f"before fine-tuning all neurons got {percent(results['frozen']['all_neurons'][part]['accuracy'])}; "
     what = "decisions about labels" if results["multi_label"] else "texts"
     return (
         f"Of the {what} of {WHERE[part]}, all neurons get "
         f"<b>{percent(every['accuracy'])}</b> right and {second_name(results)} <b>{percent(second['accuracy'])}</b>; "
-        f"always giving the commonest answer would get {percent(every['majority_share'])}."
+        f"{frozen}always giving the commonest answer would get {percent(every['majority_share'])}."
     )
 
 
@@ -157,7 +164,7 @@ def _numbers_below(picture: Picture, results: Results) -> str:
         [f"{point['labels']:,}", *(_with_spread(point[name], point["draws"]) for name in ("all_neurons", "neurons"))]
         for point in points
     ]
-    numbers = table(["labels", "all neurons", second_name(results)], rows)
+    numbers = table(["labels", "all neurons", second_name({**results, **results.get("frozen", {})})], rows)
     return f"<details><summary>The numbers</summary>{numbers}</details>"
 
 
@@ -166,8 +173,10 @@ def _facts(results: Results) -> Iterator[tuple[str, str]]:
     yield "model", shown(results["model"])
     yield "data", shown(results["data"])
     yield "classes", ", ".join(shown(name) for name in results["classes"])
-    pooling = "final cell state" if results["pooling"] == "last" else "mean of tanh(cell state) over the text"
-    yield "features", pooling + (", all layers" if results["all_layers"] else "")
+    yield "features", POOLINGS[results["pooling"]] + (", all layers" if results["all_layers"] else "")
+    if "finetuning" in results:
+        tuning = results["finetuning"]
+        yield "fine-tuning", f"best after epoch {tuning['best_epoch']:.1f} of {tuning['epochs']}, rate {tuning['lr']:g}"
     yield "texts", ", ".join(f"{escape(part)} {count:,}" for part, count in results["rows"].items())
     if results["folds"] is not None:
         both = (("all neurons", results["all_neurons"]), (second_name(results), results["neurons"]))

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from sentneuron.core.config import Pooling
+from sentneuron.core.config import POOLINGS, Pooling
 from sentneuron.core.generation.neurons import spoken
 from sentneuron.core.report.figure import BLUE, HEIGHT, RED, class_style, commonest, escaped, figure, percentages
 
@@ -78,7 +78,7 @@ def plot_neuron(
         else:
             _draw_over_each_other(axes, shares, edges, names)
         axes.set_xlim(edges[0], edges[-1])
-        values_are = "final cell value" if pooling == "last" else "mean of tanh(cell value) over the text"
+        values_are = POOLINGS[pooling]
         axes.set_xlabel(f"neuron {neuron}, {values_are}")
 
 

@@ -84,14 +84,15 @@ def _score_pictures(
     """Draw what the scores look like; `probabilities` are those of the texts of `part`."""
     scored = best_part(results)
     scores, where = results["all_neurons"][scored], WHERE[scored]
-    points, second = results["label_efficiency"], second_name(results)
+    frozen = results.get("frozen", {})  # what the points stand on: a fine-tuned encoder has seen all labels
+    points, second = results["label_efficiency"], second_name(results | frozen)
     if points:
         path = output / "label_efficiency.png"
         share = scores["majority_share"]
         plot_label_efficiency(path, points, part=scored, majority_share=share, second=second)
         yield Picture(
             path=path,
-            title="Accuracy against the number of training labels",
+            title=f"Accuracy against the number of training labels{', before fine-tuning' if frozen else ''}",
             caption=f"Points are means over {DRAWS} random training sets of that size (the last has all labels), bands "
             f"one standard deviation on either side; the dashed line is the commonest answer, {percent(share)}.",
             alt=f"Accuracy on {where} for {points[0]['labels']:,} to {points[-1]['labels']:,} labels; all neurons "

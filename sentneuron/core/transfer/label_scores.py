@@ -11,18 +11,21 @@ from sentneuron.core.transfer.label_set_metrics import LabelSetScores
 from sentneuron.core.transfer.metrics import Scores
 
 MAX_NAMES = 100
+POLES = (["0", "1"], ["negative", "positive"])
+"""What the two classes of sentiment are called: labels that are one pair are scored against classes that are another."""
 
 Row = Mapping[str, object]
 """A record's fields."""
 
 
 class LabelScores:
-    """Counts labels as they stand and, where the classes are 0 and 1, as stars; at the end the right count is taken."""
+    """Counts labels as they stand and, of classes in POLES, as stars; at the end the right count is taken."""
 
     def __init__(self, classes: Sequence[str]) -> None:
-        self._numbers = {name: number for number, name in enumerate(classes)}
+        pairs = POLES if list(classes) in POLES else (classes,)
+        self._numbers = {name: number for names in pairs for number, name in enumerate(names)}
         self._as_given = Scores(list(classes))
-        self._as_stars = Scores(list(classes)) if list(classes) == ["0", "1"] else None
+        self._as_stars = Scores(list(classes)) if list(classes) in POLES else None
         self._names: set[str] = set()
         self.num_labels = 0
         """Rows with a text and a label."""

@@ -67,9 +67,11 @@ class Probe:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], *, multi_label: bool = False) -> Self:
-        """Rebuild from a model file's `classifier`, which holds `multi_label` beside its probes."""
+        """Rebuild from a model file's `classifier`, which holds `multi_label` beside its probes; a C that the file does
+        not know is NaN."""
+        C = float("nan") if values["C"] is None else float(values["C"])
         weight, bias = (values[name].float().cpu().numpy() for name in ("weight", "bias"))
-        return cls(weight=weight, bias=bias, C=float(values["C"]), multi_label=multi_label)
+        return cls(weight=weight, bias=bias, C=C, multi_label=multi_label)
 
 
 def fit_probe(

@@ -5,7 +5,6 @@ Writes into one folder: `classifier.pt`, `results.json`, `features_<part>.npz`, 
 together (see feature_pool.py); rank 0 does all the rest.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,15 +20,12 @@ from sentneuron.core.launch.ranks import Ranks
 from sentneuron.core.model.checkpoint import SavedModel, load_model, save_model
 from sentneuron.core.model.device import pick_device
 from sentneuron.core.model.locate import find_language_model
-from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer.drawing import draw_report
 from sentneuron.core.transfer.feature_pool import FeaturePool
 from sentneuron.core.transfer.features import Progress, no_progress
-from sentneuron.core.transfer.folds import cross_validate
-from sentneuron.core.transfer.label_efficiency import label_efficiency
-from sentneuron.core.transfer.part_features import Features, featurize_parts
+from sentneuron.core.transfer.fitting import fit, make_runner
+from sentneuron.core.transfer.part_features import Features
 from sentneuron.core.transfer.probe import Probe
-from sentneuron.core.transfer.probes import Probes, fit_probes
 from sentneuron.core.transfer.results import write_predictions, write_results
 from sentneuron.core.transfer.unit_scale import sample, typical_range
 
@@ -60,20 +56,21 @@ def transfer(
     this rank's; None: `config.device`.
 
     Raises:
-        UsageError: more neurons than the model has, or data options that do not go together.
+        UsageError: more neurons than the model has, options that do not go together, or fine-tuning on several ranks.
         DataError: a model or data that cannot be used.
         InputNotFoundError: no such model or data.
         OutputError, StorageError: a file cannot be written.
         LostRankError: another rank is gone, or hangs.
     """
     ranks = ranks or Ranks()
+    if config.finetune is not None and ranks.size > 1:
+        raise UsageError(f"--finetune on {ranks.size} devices", hint="leave --gpus out: it works on one")
     with FeaturePool(ranks) as pool:
-        started = time.monotonic()
         path, name = find_language_model(config.model)
         saved = load_model(path, device=device or pick_device(config.device))
         if ranks.is_first:
-            return _transfer(config, saved, name, pool, started, progress, announce)
-        pool.serve(_make_runner(config, saved), pooling=config.pooling)
+            return _transfer(config, saved, name, pool, progress, announce)
+        pool.serve(make_runner(config, saved), pooling=config.pooling)
         return None
 
 
@@ -82,7 +79,6 @@ def _transfer(
     saved: SavedModel,
     name: str,
     pool: FeaturePool,
-    started: float,
     progress: Progress,
     announce: Callable[[str], None],
 ) -> TransferReport:
@@ -93,16 +89,8 @@ def _transfer(
         raise UsageError(f"--neurons {config.neurons}: {what}", hint="ask for fewer")
     data = load_labelled(config, saved.rule, announce=announce)
     output = _make_folder(config)
-    runner = _make_runner(config, saved)
-    texts = {part: [example.clean for example in examples] for part, examples in data.parts.items()}
-    features = featurize_parts(
-        texts, config, pool=pool, runner=runner, output=output, progress=progress, announce=announce
-    )
-    featurized = time.monotonic()
-
-    but = "all but " if config.drop_neurons else ""
-    announce(f"fitting regressions on {num_features:,} neurons, and on {but}the heaviest {config.neurons}")
-    probes, described = _fit(features, data, config)
+    fitted = fit(config, saved, data, pool=pool, output=output, progress=progress, announce=announce)
+    probes = fitted.probes
     neurons = probes.heaviest
     results = {
         "model": name,
@@ -118,10 +106,11 @@ def _transfer(
         "sentiment_neuron": neurons[0],
         "heaviest_neurons": neurons,
         "drop_neurons": config.drop_neurons,
-        **described,
-        "label_efficiency": label_efficiency(features, data, probes, seed=config.seed),
-        "seconds": {"features": featurized - started, "regressions": time.monotonic() - featurized},
+        **fitted.described,
     }
+    scale = typical_range(
+        fitted.runner, sample([example.clean for example in data.parts.get("valid", data.parts["train"])])
+    )
     classifier = {
         "classes": data.classes,
         "multi_label": data.multi_label,
@@ -130,37 +119,26 @@ def _transfer(
         "all": probes.every.to_dict(),
         "neurons": probes.second.to_dict() | {"indices": probes.indices},
         "sentiment_neuron": neurons[0],
-        "scale": torch.from_numpy(typical_range(runner, sample(texts.get("valid", texts["train"])))),
+        "scale": torch.from_numpy(scale),
     }
+    training = saved.training
+    if config.finetune is not None:  # what the record says of the encoder is no longer all
+        settings = {key: value for key, value in results["finetuning"].items() if key != "curve"}
+        training = training | {"finetuned": {"data": data.name} | settings}
     files = [output / "classifier.pt"]
-    save_model(files[0], replace(saved, kind="classifier", classifier=classifier))
-    files += _write_tables(output, config, data, probes.every, features, results)
+    save_model(files[0], replace(saved, kind="classifier", classifier=classifier, training=training))
+    files += _write_tables(output, config, data, probes.every, fitted.features, results)
     files += draw_report(
         output,
         results=results,
         classifier=classifier,
         data=data,
-        features=features,
+        features=fitted.features,
         probes=probes,
-        runner=runner,
+        runner=fitted.runner,
         rule=saved.rule,
     )
     return TransferReport(output=output, results=results, files=files)
-
-
-def _fit(features: Features, data: LabelledTexts, config: TransferConfig) -> tuple[Probes, dict[str, Any]]:
-    """Fit both regressions; return them, and what results.json says of them."""
-    if config.folds is None:
-        probes = fit_probes(features, data, config)
-        return probes, probes.describe(features, data)
-    probes, folds = cross_validate(features["train"], data, config)
-    described = probes.describe(features, data)
-    return probes, {name: {"folds": folds[name]} | described[name] for name in described}
-
-
-def _make_runner(config: TransferConfig, saved: SavedModel) -> Runner:
-    """Prepare the model, with the settings that all ranks must share."""
-    return Runner(saved.model, precision=config.precision, all_layers=config.all_layers)
 
 
 def _make_folder(config: TransferConfig) -> Path:

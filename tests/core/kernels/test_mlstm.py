@@ -112,6 +112,22 @@ def test_sequence_equals_reference_in_outputs_and_gradients(shape, dtype, with_r
         assert max(errors(run(mlstm_sequence.mlstm, inputs, resets, recompute=recompute), expected)) < TOLERANCE[dtype]
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_states_of_all_steps_and_their_gradients_are_the_same_of_both_kernels(shape, dtype):
+    inputs = make_inputs(*shape, dtype=dtype)
+    wide = [inputs[0], *(part.detach().double().requires_grad_() for part in inputs[1:])]
+
+    def states(kernel):
+        return lambda *arguments: kernel.mlstm_cells(*arguments[:-1])
+
+    expected = run(states(mlstm_reference), wide, None)
+    assert max(errors(run(states(mlstm_sequence), inputs, None), expected)) < TOLERANCE[dtype]
+    hidden, _, last_c = mlstm_reference.mlstm(*wide)
+    assert torch.equal(expected[0], hidden)
+    assert torch.equal(expected[1][-1], last_c)
+
+
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_sequence_is_as_exact_as_the_reference_in_half_precision(dtype, recompute):

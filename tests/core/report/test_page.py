@@ -108,6 +108,15 @@ def test_the_page_says_what_counts(make_page):
     assert "mistaken" not in Reader(make_page(text_of("It was fine.", is_right=True))).text
 
 
+def test_scores_from_before_fine_tuning_stand_beside_those_after(make_page):
+    frozen = {name: RESULTS[name] | {"test": scores(0.5432)} for name in ("all_neurons", "neurons")}
+    tuning = {"best_epoch": 1.5, "epochs": 3, "lr": 0.001}
+    text = Reader(make_page(text_of("Fine."), results=RESULTS | {"frozen": frozen, "finetuning": tuning})).text
+    assert "before fine-tuning all neurons got 54.32%" in text
+    assert "all neurons, before fine-tuning" in text
+    assert "best after epoch 1.5 of 3, rate 0.001" in text
+
+
 def test_everything_from_users_is_escaped(make_page):
     results = RESULTS | {
         "model": f"x/{HOSTILE.replace('/', '|')}",

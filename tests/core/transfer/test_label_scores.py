@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from sentneuron.core.transfer.label_scores import LabelScores, LabelSetCounts
 
@@ -26,6 +27,22 @@ def test_one_star_alone_is_the_class_called_one():
     scores = LabelScores(["0", "1"])
     scores.add(["0", "1", "1", "0"], CALLS)
     assert scores.result().accuracy() == 1.0
+
+
+@pytest.mark.parametrize("classes", [["0", "1"], ["negative", "positive"]])
+@pytest.mark.parametrize("labels", [["0", "1", "0"], ["negative", "positive", "negative"], ["2", "5", "1"]])
+def test_the_two_classes_of_sentiment_are_the_same_by_any_of_their_names(classes, labels):
+    scores = LabelScores(classes)
+    scores.add(labels, CALLS[:3])
+    result = scores.result()
+    assert result.classes == classes
+    np.testing.assert_array_equal(result.confusion, [[1, 1], [0, 1]])
+
+
+def test_other_classes_have_their_own_names_alone():
+    scores = LabelScores(["bad", "good"])
+    scores.add(["0", "1", "5"], CALLS[:3])
+    assert scores.result() is None
 
 
 def test_labels_that_are_no_classes_are_counted_and_left_out():

@@ -11,6 +11,7 @@ from sentneuron.core.errors import DataError, InputNotFoundError, OutputError, U
 from sentneuron.core.model.checkpoint import SavedModel, load_model, save_model
 from sentneuron.core.model.language_model import LanguageModel
 from sentneuron.core.model.runner import Runner
+from sentneuron.core.transfer import fitting
 from sentneuron.core.transfer import transfer as engine
 from sentneuron.core.transfer.classifier import Classifier
 from sentneuron.core.transfer.features import featurize
@@ -32,8 +33,8 @@ def write_reviews(path, classes=("bad", "good"), num_rows=120):
 @pytest.fixture
 def _undrawn(monkeypatch):
     """Spare the seconds that figures cost, and what is computed for them."""
-    for name in ("draw_report", "label_efficiency"):
-        monkeypatch.setattr(engine, name, lambda *arguments, **options: [])
+    monkeypatch.setattr(engine, "draw_report", lambda *arguments, **options: [])
+    monkeypatch.setattr(fitting, "label_efficiency", lambda *arguments, **options: [])
 
 
 @pytest.fixture
