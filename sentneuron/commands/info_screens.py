@@ -32,11 +32,24 @@ def model_rows(model: "ModelInfo") -> Rows:
         ("text rule", text_rule(model.text)),
     ]
     if model.imported:
-        rows.append(("imported", values_of(model.imported)))
+        rows.append(("imported", origin(model.imported)))
     rows += training_rows(model.training, known=model.config)
     if model.sentiment_neuron is not None:
         rows.append(("sentiment neuron", str(model.sentiment_neuron)))
     return rows + (classifier_rows(model.classifier) if model.classifier else [])
+
+
+def origin(imported: Mapping[str, Any]) -> str:
+    """Return `NVIDIA's layout, ids shifted by 1, no decoder`, and what else the importer noted."""
+    rest = dict(imported)
+    words = [f"{shorten(rest.pop('layout', 'unknown'), 40)}'s layout"]
+    if offset := number(rest.pop("id_offset", None)):
+        words.append(f"ids shifted by {offset:g}")
+    if rest.pop("decoder", True) is False:
+        words.append("no decoder")
+    if "left_out" in rest:
+        words.append(f"its classifier left out: {shorten(rest.pop('left_out'))}")
+    return ", ".join([*words, values_of(rest)] if rest else words)
 
 
 def architecture(config: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ STEERS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{''.join(BIDI_CONTROLS)}]")
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
+def _here(tmp_path, monkeypatch, built_once):
     monkeypatch.chdir(tmp_path)
 
 

@@ -41,7 +41,7 @@ def classifier() -> dict[str, Any]:
     return {"sd": {"lm_encoder": {"encoder": language_model()["encoder"]}, "classifier": network}, "args": settings}
 
 
-@pytest.fixture(params=[True, False], ids=["zip", "legacy"])
+@pytest.fixture(params=[pytest.param(True, id="zip", marks=pytest.mark.slow), pytest.param(False, id="legacy")])
 def here(request, tmp_path, monkeypatch) -> Path:
     """A folder with both kinds of file, in the format of torch today or of 2018, and data."""
     for name, values in (("nvidia.pt", language_model()), ("nvidia.clf", classifier())):

@@ -1,5 +1,6 @@
-"""A text rule as a list of substitutions, each done on the whole text before the next, with or without remembering which
-character of the text as given owns what they make; and what the rules share: the pattern of HTML's entities.
+"""A text rule as a list of substitutions, each done on the whole text before the next; where it is asked for, it is
+remembered which character of the text as given owns what they make. What the rules share: the pattern of HTML's
+entities.
 """
 
 import html

@@ -76,7 +76,7 @@ class ModelInfo:
     config: dict[str, Any]
     parameters: int
     precision: str
-    """Of the weights as they are stored."""
+    """Of the weights as they are stored; of `.npy` arrays, which are widened as they are read, always fp32."""
     text: dict[str, Any]
     """The text rule."""
     imported: dict[str, Any]

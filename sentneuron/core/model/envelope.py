@@ -34,6 +34,8 @@ WIDENED = 1 << 18
 """Numbers that are widened at once: a megabyte beside the numbers themselves."""
 MAX_SHARED = 2
 """How often a file's numbers may be used: a tied weight is in two tensors, each of which may be copied."""
+OUR_NAMES = ("classifier.pt", "model.pt")
+"""What `transfer` and `train` call their models."""
 ReadInto = Callable[[memoryview, str], None]
 """Reads a storage, named by its key, into memory of its size."""
 
@@ -158,7 +160,9 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         mode = path.stat().st_mode
         if not S_ISREG(mode):
             what = "a folder" if S_ISDIR(mode) else "a pipe or a device"
-            raise DataError(f"{path} is {what}, not a model file", hint="give a model.pt or classifier.pt")
+            inside = [path / name for name in OUR_NAMES if (path / name).is_file()]
+            wanted = inside[0] if inside else "a model.pt or classifier.pt"
+            raise DataError(f"{path} is {what}, not a model file", hint=f"give {wanted}")
         with open(path, "rb") as file:
             yield file
     except OSError as error:

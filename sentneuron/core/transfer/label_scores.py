@@ -12,7 +12,7 @@ from sentneuron.core.transfer.metrics import Scores
 
 MAX_NAMES = 100
 POLES = (["0", "1"], ["negative", "positive"])
-"""What the two classes of sentiment are called: labels that are one pair are scored against classes that are another."""
+"""What the two classes of sentiment are called: labels of one pair are scored against classes of the other."""
 
 Row = Mapping[str, object]
 """A record's fields."""

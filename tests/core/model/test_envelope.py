@@ -148,7 +148,12 @@ def test_halves_are_widened_as_they_are_read(rich):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "layout"), [(torch.float32, "legacy"), (torch.float16, "zip"), (torch.float16, "legacy")]
+    ("dtype", "layout"),
+    [
+        (torch.float16, "legacy"),
+        pytest.param(torch.float32, "legacy", marks=pytest.mark.slow),
+        pytest.param(torch.float16, "zip", marks=pytest.mark.slow),
+    ],
 )
 def test_loading_takes_the_memory_of_the_fp32_weights(dtype, layout, tmp_path, peak):
     """Half precision is never there beside what it is widened to, which would take 1.5 times that."""

@@ -70,9 +70,12 @@ class ArrayFiles:
         """
         keys = [*layout]
         names = f"{keys[0]} to {keys[-1]}" if keys[0].isdigit() else ", ".join(keys)
-        hint = f"{origin} is {len(keys)} .npy files, {names}: copy it again, whole"
+        whole = f"{origin} is {len(keys)} .npy files, {names}"
+        hint = f"{whole}: copy it again, whole"
         for key in sorted(self.members.keys() - layout.keys()):
-            raise DataError(f"{self.name} holds {told(key)}.npy, which {origin} does not have", hint=hint)
+            raise DataError(
+                f"{self.name} holds {told(key)}.npy as well; {whole}", hint="take out what is not the model's"
+            )
         headers = {key: self._header(key) for key in layout if key in self.members}
         sizes = _vote({key: header.shape for key, header in headers.items()}, layout)
         missing = [key for key in layout if key not in headers]
@@ -80,8 +83,8 @@ class ArrayFiles:
             expected = [_size(part, sizes) for part in shape]
             told_shape = f"[{', '.join(map(str, expected))}]"
             if key in missing:
-                others = f" ({len(missing) - 1} more are missing too)" if len(missing) > 1 else ""
-                raise DataError(f"{self.name}: {key}.npy is missing: {what}, {told_shape}{others}", hint=hint)
+                others = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+                raise DataError(f"{self.name}: {key}.npy ({what}, {told_shape}) is missing{others}", hint=hint)
             found = list(headers[key].shape)
             if found != expected or 0 in found:
                 raise DataError(f"{self.name}: {key}.npy ({what}) is {told(found)}, not {told_shape}", hint=hint)

@@ -88,6 +88,14 @@ def test_a_direction_too_short_for_their_weight_norm_means_the_same_there(weight
     np.testing.assert_allclose(their_matrices(folder)["weight_ih"], expected, rtol=1e-6)
 
 
+def test_a_row_without_a_direction_is_one_of_zeros_there(make_saved, folder):
+    saved = make_saved(weight_norm=True)
+    with torch.no_grad():
+        saved.model.layers[0].weight_ih_v[5] = 0
+    export_openai(folder, saved)
+    assert not their_matrices(folder)["weight_ih"][5].any()
+
+
 def test_what_the_layout_has_no_place_for_is_named(make_saved, folder):
     assert export_openai(folder, make_saved(with_classifier=True)) == [
         "the text rule (sentneuron)",

@@ -31,18 +31,18 @@ def texts() -> list[bytes]:
 
 @pytest.fixture(scope="session")
 def observe(texts):
-    """Return a function that gives the features of the texts by the model at a path, and each text's logits."""
+    """Return a function that gives the features of the first texts by the model at a path, and each text's logits."""
     import torch
 
     from sentneuron.core.model.checkpoint import load_model
     from sentneuron.core.model.runner import Runner
     from sentneuron.core.transfer.features import featurize
 
-    def run(path: Path) -> list[tuple]:
-        model = load_model(path).model
+    def run(path: Path, num_texts: int = 50) -> list[tuple]:
+        model, read = load_model(path).model, texts[:num_texts]
         with torch.inference_mode():
-            logits = [model(torch.tensor([list(text)]), model.initial_state(1))[0][0].numpy() for text in texts]
-        return list(zip(featurize(Runner(model), texts), logits, strict=True))
+            logits = [model(torch.tensor([list(text)]), model.initial_state(1))[0][0].numpy() for text in read]
+        return list(zip(featurize(Runner(model), read), logits, strict=True))
 
     return run
 
@@ -51,8 +51,8 @@ def observe(texts):
 def deviation(texts):
     """Return the largest difference between what was observed of the first texts and what `read` makes of them."""
 
-    def compare(observed: list[tuple], read: Callable[[bytes], tuple], num_texts: int = 50) -> float:
-        pairs = zip(observed[:num_texts], map(read, texts[:num_texts]), strict=True)
+    def compare(observed: list[tuple], read: Callable[[bytes], tuple]) -> float:
+        pairs = zip(observed, map(read, texts[: len(observed)]), strict=True)
         return max(float(np.abs(ours - theirs).max()) for one in pairs for ours, theirs in zip(*one, strict=True))
 
     return compare
@@ -86,3 +86,33 @@ def write_arrays(tmp_path):
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def assert_same_model():
+    """Return a function that holds two loaded models against each other, to the bit."""
+    import torch
+
+    def compare(one, other) -> None:
+        assert one.rule == other.rule
+        assert one.training == other.training
+        for name, weight in other.model.state_dict().items():
+            assert torch.equal(one.model.state_dict()[name], weight), name
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def assert_refused():
+    """Return a function that loads what is no sound model: one line that begins with the path, with a hint."""
+    from sentneuron.core.errors import DataError
+    from sentneuron.core.model.checkpoint import load_model
+
+    def refuse(path: Path, message: str) -> None:
+        with pytest.raises(DataError, match=message) as caught:
+            load_model(path)
+        assert str(caught.value).startswith(str(path))
+        assert str(caught.value).isprintable()
+        assert caught.value.hint
+
+    return refuse

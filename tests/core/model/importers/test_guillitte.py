@@ -54,35 +54,30 @@ def test_the_arrays_compute_what_the_equations_do(write_arrays, oracle, observe,
 
 def test_another_gate_order_or_a_shifted_embedding_would_show(write_arrays, oracle, observe, deviation) -> None:
     port = make_port(nhid=16, emsize=4)
-    observed = observe(write_arrays(port))
-    assert deviation(observed, reader(oracle, port), 5) < WITHIN
+    observed = observe(write_arrays(port), 5)
+    assert deviation(observed, reader(oracle, port)) < WITHIN
     for fault in ({"gates": "ifuo"}, {"gates": "fiou"}, {"shift": 1}):
-        assert deviation(observed, reader(oracle, port, **fault), 5) > 1000 * WITHIN, fault
+        assert deviation(observed, reader(oracle, port, **fault)) > 1000 * WITHIN, fault
 
 
 @pytest.mark.parametrize("like_its_loader", [False, True])
 @pytest.mark.parametrize("legacy", [False, True])
-def test_its_state_dicts_are_the_same_model_as_its_arrays(write_arrays, tmp_path, like_its_loader, legacy) -> None:
+def test_its_state_dicts_are_the_same_model_as_its_arrays(
+    write_arrays, tmp_path, like_its_loader, legacy, assert_same_model
+) -> None:
     port = make_port(nhid=8, emsize=4)
     values = state_dicts(port, like_its_loader=like_its_loader)
     assert_same_model(load_model(saved_to(tmp_path / "lm.pt", values, legacy=legacy)), load_model(write_arrays(port)))
 
 
-def assert_same_model(one, other) -> None:
-    assert one.rule == other.rule
-    assert one.training == other.training
-    for name, weight in other.model.state_dict().items():
-        assert torch.equal(one.model.state_dict()[name], weight), name
-
-
-def test_state_dicts_in_half_precision_are_read(tmp_path, write_arrays) -> None:
+@pytest.mark.parametrize(("dtype", "stored"), [(torch.float16, "f2"), (torch.float64, "f8")])
+def test_state_dicts_of_halves_and_doubles_are_read(tmp_path, write_arrays, dtype, stored, assert_same_model) -> None:
     port = make_port(nhid=8, emsize=4)
-    found = load_model(saved_to(tmp_path / "lm.pt", state_dicts(port, dtype=torch.float16)))
-    halves = {key: array.astype("f2") for key, array in port.items()}
-    assert_same_model(found, load_model(write_arrays(halves)))
+    found = load_model(saved_to(tmp_path / "lm.pt", state_dicts(port, dtype=dtype)))
+    assert_same_model(found, load_model(write_arrays({key: array.astype(stored) for key, array in port.items()})))
 
 
-def test_weights_that_share_their_numbers_stay_what_they_are(tmp_path, write_arrays) -> None:
+def test_weights_that_share_their_numbers_stay_what_they_are(tmp_path, write_arrays, assert_same_model) -> None:
     port = make_port(nhid=8, emsize=4)
     port["b0"] = port["b"][:32].copy()
     values = state_dicts(port)
@@ -104,10 +99,10 @@ def test_it_reads_text_as_openais_model_does_and_names_its_neuron(write_arrays, 
 @pytest.mark.parametrize(
     ("key", "array", "message"),
     [
-        ("wh", None, r"wh\.npy is missing: m to gates, \[8, 32\]; guillitte's port is 8 \.npy files, embd, wx, wh"),
+        ("wh", None, r"wh\.npy \(m to gates, \[8, 32\]\) is missing; guillitte's port is 8 \.npy files, embd, wx, wh"),
         ("wh", np.zeros((8, 24), "f4"), r"wh\.npy \(m to gates\) is \[8, 24\], not \[8, 32\]"),
         ("wmh", np.zeros((9, 9), "f4"), r"wmh\.npy \(state to m\) is \[9, 9\], not \[8, 8\]"),
-        ("gx", np.zeros(32, "f4"), r"holds gx\.npy, which guillitte's port does not have"),
+        ("gx", np.zeros(32, "f4"), r"holds gx\.npy as well; guillitte's port is 8"),
     ],
 )
 def test_a_broken_folder_is_told_in_one_line(write_arrays, key, array, message) -> None:
