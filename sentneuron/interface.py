@@ -30,6 +30,7 @@ from sentneuron.core.model.checkpoint import load_model
 from sentneuron.core.model.device import pick_device
 from sentneuron.core.model.fingerprint import weights_fingerprint
 from sentneuron.core.model.locate import PRETRAINED
+from sentneuron.core.model.network import few_indices
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer.classifier import Classifier
 from sentneuron.core.transfer.features import BATCH_SIZE, featurize, require_finite, traces
@@ -80,7 +81,7 @@ class SentimentModel:
     def neurons(self) -> list[int]:
         """Units of the classifier's second regression; none without a classifier."""
         classifier = self._saved.classifier
-        return [] if classifier is None else list(classifier["neurons"]["indices"])
+        return [] if classifier is None else few_indices(classifier)
 
     @property
     def sentiment_neuron(self) -> int | None:

@@ -98,13 +98,17 @@ def training_rows(training: Mapping[str, Any], *, known: Mapping[str, Any]) -> R
 def classifier_rows(classifier: "ClassifierInfo") -> Rows:
     """Return what a classifier tells apart, and by which neurons."""
     layers = "all layers" if classifier.all_layers else "the top layer"
-    few = f"all but {classifier.few:,}" if classifier.is_dropped else f"{classifier.few:,} by weight"
-    return [
+    rows: Rows = [
         ("labels, any may hold" if classifier.multi_label else "classes", listed(classifier.classes)),
         ("features", f"{POOLINGS[classifier.pooling]} of {classifier.features:,} neurons, {layers}"),
-        ("all neurons", regression(classifier.all_neurons)),
-        (few, regression(classifier.few_neurons)),
     ]
+    if classifier.hidden_layers:
+        rows.append(("hidden layers", ", ".join(f"{width:,}" for width in classifier.hidden_layers)))
+    rows.append(("all neurons", regression(classifier.all_neurons)))
+    if classifier.few_neurons is not None:
+        few = f"all but {classifier.few:,}" if classifier.is_dropped else f"{classifier.few:,} by weight"
+        rows.append((few, regression(classifier.few_neurons)))
+    return rows
 
 
 def regression(found: "RegressionInfo") -> str:

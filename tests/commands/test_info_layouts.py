@@ -1,6 +1,7 @@
 """`info` on a model in each layout that is read: whose it is, and what is worth knowing of it, also as JSON."""
 
 import argparse
+import itertools
 import json
 import zipfile
 from collections.abc import Callable
@@ -69,19 +70,21 @@ def nvidia_classifier(path: Path) -> Path:
     return path
 
 
-def later_classifier(path: Path, *sizes: int) -> Path:
-    layers = {f"model.{number}.weight": torch.ones(size, H) for number, size in enumerate(sizes)}
-    layers |= {
-        "final_layer.weight": layers[f"model.{len(sizes) - 1}.weight"],
-        "final_layer.bias": torch.zeros(sizes[-1]),
-    }
-    settings = argparse.Namespace(classes=["anger", "joy", "trust"], get_hidden=True)
-    torch.save({"lm_encoder": encoder(257, normed=True), "classifier": {"sd": layers}, "args": settings}, path)
+def later_classifier(path: Path, *hidden: int, **settings: object) -> Path:
+    """Of three labels, with hidden layers of these widths."""
+    sizes = [H, *hidden, 3]
+    layers = {"nonlinearity.weight": torch.tensor([0.25])}
+    for place, (below, above) in enumerate(itertools.pairwise(sizes)):
+        layers |= {f"model.{3 * place + 1}.weight": torch.ones(above, below)}
+        layers |= {f"model.{3 * place + 1}.bias": torch.zeros(above)}
+    layers |= {"final_layer.weight": torch.ones(3, sizes[-2]), "final_layer.bias": torch.zeros(3)}
+    args = argparse.Namespace(classes=["anger", "joy", "trust"], get_hidden=True, **settings)
+    torch.save({"lm_encoder": encoder(257, normed=True), "classifier": {"sd": layers}, "args": args}, path)
     return path
 
 
-def deep_classifier(path: Path) -> Path:
-    return later_classifier(path, 6, 1)
+def softmax_classifier(path: Path) -> Path:
+    return later_classifier(path, use_softmax=True)
 
 
 def safetensors(path: Path) -> Path:
@@ -98,13 +101,14 @@ LAYOUTS: list[tuple[Callable[..., Path], tuple[int, ...], str, str, dict]] = [
     (nvidia, (), "nvidia", "NVIDIA's layout, ids shifted by 1", {"id_offset": 1, "decoder": True}),
     (safetensors, (), "nvidia", "NVIDIA's layout, ids shifted by 1", {"id_offset": 1}),
     (nvidia_classifier, (), "nvidia", "NVIDIA's layout, no decoder", {"decoder": False}),
-    (later_classifier, (3,), "nvidia", "NVIDIA's layout, ids shifted by 1, no decoder", {}),
+    (later_classifier, (), "nvidia", "NVIDIA's layout, ids shifted by 1, no decoder", {}),
+    (later_classifier, (6, 5), "nvidia", "NVIDIA's layout, ids shifted by 1, no decoder", {}),
     (
-        deep_classifier,
+        softmax_classifier,
         (),
         "nvidia",
-        "NVIDIA's layout, ids shifted by 1, no decoder, its classifier left out: a network of 2 layers (6, 1)",
-        {"left_out": "a network of 2 layers (6, 1)"},
+        "NVIDIA's layout, ids shifted by 1, no decoder, its classifier left out: a softmax over 3 classes",
+        {"left_out": "a softmax over 3 classes"},
     ),
 ]
 
@@ -140,3 +144,10 @@ def test_a_classifier_of_another_origin_is_told_by_its_classes_features_and_neur
     assert main(["info", str(later_classifier(tmp_path / "new.clf", 3))]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "labels, any may hold anger, joy, trust features final hidden state of 8 neurons" in told
+
+
+def test_the_hidden_layers_of_a_classifier_have_a_row_and_no_second_regression(tmp_path, capsys, built_once):
+    assert main(["info", str(later_classifier(tmp_path / "it", 6, 5))]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "hidden layers 6, 5 all neurons" in told
+    assert "by weight" not in told

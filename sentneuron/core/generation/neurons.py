@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentneuron.core.errors import UsageError
+from sentneuron.core.model.network import feature_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def choose_neuron(
         return None if requested is None else ShownNeuron(index=requested)
     index = int(classifier["sentiment_neuron"]) if requested is None else requested
     scale = None if classifier["scale"] is None else float(classifier["scale"][index])
-    weights = classifier["all"]["weight"][:, index]  # the regression on a few may leave the heaviest of all unused
+    weights = feature_weights(classifier)[:, index]  # the regression on a few may leave the heaviest of all unused
     row = int(weights.abs().argmax())
     weight = float(weights[row])
     if weight == 0:

@@ -17,6 +17,7 @@ from sentneuron.core.errors import DataError
 from sentneuron.core.model.assembly import SavedModel, assemble
 from sentneuron.core.model.checkpoint import is_ours, read_parts
 from sentneuron.core.model.envelope import read_outline
+from sentneuron.core.model.network import feature_weights, few_indices, layers_of
 from sentneuron.core.model.places import TensorPlace
 from sentneuron.core.training.resume import GLOBAL_BATCH, unusable
 from sentneuron.core.transfer.probe import heaviest_neurons
@@ -57,8 +58,12 @@ class ClassifierInfo:
     all_layers: bool
     features: int
     """Neurons to choose from."""
+    hidden_layers: list[int]
+    """Widths of the layers between the features and the regression; mostly none."""
     all_neurons: RegressionInfo
-    few_neurons: RegressionInfo
+    """With hidden layers their weights are multiplied in."""
+    few_neurons: RegressionInfo | None
+    """None with hidden layers."""
     few: int
     """Neurons that the second regression was asked for."""
     is_dropped: bool
@@ -171,8 +176,8 @@ def describe_run(path: Path) -> RunInfo:
 
 def _classifier(saved: SavedModel, values: dict[str, Any]) -> ClassifierInfo:
     """Describe a classifier whose shapes were checked."""
-    num_features = values["all"]["weight"].shape[1]
-    indices = values["neurons"]["indices"]
+    num_features = saved.model.config.nhid * (saved.model.config.nlayers if saved.all_layers else 1)
+    indices = few_indices(values)
     is_dropped = values["sentiment_neuron"] not in indices  # the heaviest is among the few, or one of those left out
     return ClassifierInfo(
         classes=values["classes"],
@@ -180,8 +185,9 @@ def _classifier(saved: SavedModel, values: dict[str, Any]) -> ClassifierInfo:
         pooling=values["pooling"],
         all_layers=saved.all_layers,
         features=num_features,
-        all_neurons=_regression(values["all"], list(range(num_features))),
-        few_neurons=_regression(values["neurons"], indices),
+        hidden_layers=[len(bias) for _, bias in layers_of(values)],
+        all_neurons=_regression(values["all"] | {"weight": feature_weights(values)}, list(range(num_features))),
+        few_neurons=_regression(values["neurons"], indices) if indices else None,
         few=num_features - len(indices) if is_dropped else len(indices),
         is_dropped=is_dropped,
     )

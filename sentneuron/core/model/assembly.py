@@ -11,6 +11,7 @@ from sentneuron.core.config import ModelConfig, Pooling
 from sentneuron.core.data.text import TextRule
 from sentneuron.core.errors import DataError, SentneuronError
 from sentneuron.core.model.language_model import LanguageModel
+from sentneuron.core.model.network import layers_of
 from sentneuron.core.printable import printable
 
 WEIGHTS = (torch.float32, torch.float16, torch.bfloat16)
@@ -144,20 +145,40 @@ def _check_classifier(values: dict[str, Any], config: ModelConfig) -> None:
     if values["pooling"] not in get_args(Pooling):
         raise ValueError("pooling is unknown")
     num_features = config.nhid * (config.nlayers if all_layers else 1)
-    if not few["indices"] or not all(_is_index(index, num_features) for index in few["indices"]):
-        raise ValueError(f"indices are not those of {num_features} units")
+    width = _check_network(values, num_features)
+    num_rows = 1 if len(classes) == 2 and not multi_label else len(classes)
+    _check_regression(values["all"], (num_rows, width), name="all")
+    if values.get("network") is None or few is not None:
+        if not few["indices"] or not all(_is_index(index, num_features) for index in few["indices"]):
+            raise ValueError(f"indices are not those of {num_features} units")
+        _check_regression(few, (num_rows, len(few["indices"])), name="neurons")
     if not _is_index(values["sentiment_neuron"], num_features):
         raise ValueError(f"sentiment_neuron is none of {num_features} units")
     if scale is not None:
         _require_tensor(scale, (num_features,), name="scale")
         if scale.min() <= 0:
             raise ValueError("scale is not above zero everywhere")
-    num_rows = 1 if len(classes) == 2 and not multi_label else len(classes)
-    for part, regression, width in (("all", values["all"], num_features), ("neurons", few, len(few["indices"]))):
-        _require_tensor(regression["weight"], (num_rows, width), name=f"{part}.weight")
-        _require_tensor(regression["bias"], (num_rows,), name=f"{part}.bias")
-        if regression["C"] is not None and not math.isfinite(regression["C"]):
-            raise ValueError(f"{part}.C is not finite")
+
+
+def _check_network(values: dict[str, Any], num_features: int) -> int:
+    """Check the hidden layers, where there are some; return the width that the regression stands on."""
+    if values.get("network") is None:
+        return num_features
+    if not math.isfinite(values["network"]["slope"]):
+        raise ValueError("network.slope is not finite")
+    for number, (weight, bias) in enumerate(layers_of(values)):
+        _require_tensor(weight, (len(weight), num_features), name=f"network.layers.{number}.weight")
+        num_features = len(weight)
+        _require_tensor(bias, (num_features,), name=f"network.layers.{number}.bias")
+    return num_features
+
+
+def _check_regression(values: dict[str, Any], shape: tuple[int, int], *, name: str) -> None:
+    """Check a regression's weight of this shape, its bias and its C."""
+    _require_tensor(values["weight"], shape, name=f"{name}.weight")
+    _require_tensor(values["bias"], shape[:1], name=f"{name}.bias")
+    if values["C"] is not None and not math.isfinite(values["C"]):
+        raise ValueError(f"{name}.C is not finite")
 
 
 def _check_training(values: Any, config: ModelConfig) -> None:

@@ -14,6 +14,7 @@ from sentneuron.core.data.blanks import NOTHING
 from sentneuron.core.errors import DataError, UsageError
 from sentneuron.core.model.assembly import told
 from sentneuron.core.model.checkpoint import SavedModel, load_model
+from sentneuron.core.model.network import few_indices, run_network
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer.feature_pool import FeaturePool
 from sentneuron.core.transfer.features import Progress, no_progress
@@ -60,13 +61,16 @@ class Classifier:
             raise DataError(
                 f"{name} is a language model without a classifier", hint=f"make one with 'sentneuron transfer {name}'"
             )
-        self.indices: list[int] = list(saved.classifier["neurons"]["indices"])
+        self._parts = saved.classifier
+        self.indices = few_indices(saved.classifier)
         self.sentiment_neuron: int = saved.classifier["sentiment_neuron"]
         """The neuron with the largest weight."""
         # The heaviest neuron is among the N, or --drop-neurons has left out these N.
-        num_features = saved.classifier["all"]["weight"].shape[1]
+        num_features = saved.model.config.nhid * (saved.model.config.nlayers if saved.all_layers else 1)
         is_kept = self.sentiment_neuron in self.indices
         count = len(self.indices) if is_kept else num_features - len(self.indices)
+        if neurons is not None and not self.indices:
+            raise UsageError(f"--neurons {neurons}: {name} has a network on all neurons", hint="leave it out")
         if neurons is not None and neurons != count:
             raise UsageError(
                 f"--neurons {neurons}: {name} was transferred with --neurons {count}",
@@ -112,7 +116,8 @@ class Classifier:
         neuron = np.full(len(texts), np.nan, np.float32)
         given = [clean for clean, is_text in zip(cleaned, present, strict=True) if is_text]
         features = self._pool.featurize(self._runner, given, pooling=self.pooling, progress=progress)
-        probabilities[present] = self.probe.probabilities(features[:, self._columns])
+        seen = run_network(self._parts, torch.from_numpy(features)).numpy()
+        probabilities[present] = self.probe.probabilities(seen[:, self._columns])
         neuron[present] = features[:, self.sentiment_neuron]
         return Scored(probabilities=probabilities, neuron=neuron)
 

@@ -56,6 +56,7 @@ def _check_holds(saved: SavedModel) -> None:
     values, cell = saved.classifier or {}, saved.model.config.model
     reasons = {
         f"has {cell} cells, which the layout does not tell from others": cell in ("RNNTanh", "RNNReLU"),
+        "has a classifier with hidden layers": values.get("network"),
         "has a classifier of several labels": values.get("multi_label"),
         "has a classifier of more than two classes": len(values.get("classes", ())) > 2,
         "has a classifier on mean or hidden states, and the layout one on final cell states": values.get(

@@ -1,8 +1,8 @@
-"""The classifiers in NVIDIA's files, as far as they are regressions on the final cell state or hidden state.
+"""The classifiers in NVIDIA's files: regressions, or networks, on the final cell state or hidden state.
 
 The earlier generation fits a logistic regression: `weight` [K, F], `bias` [K], at times the `neurons` that it is
-restricted to, and `thresholds`. The later one trains a network, whose settings stand beside it: with a single layer
-(`final_layer`, which is also the only matrix of `model`) it is a regression too, one row a label.
+restricted to, and `thresholds`. The later one trains a network, whose settings stand beside it: layers under `model`,
+with one PReLU for all of them (`nonlinearity`); the last layer is also `final_layer`, and alone it is a regression.
 
 Probabilities above a row's threshold t say yes: the bias is lowered by logit(t), so that 0.5 decides the same.
 
@@ -20,11 +20,12 @@ from sentneuron.core.config import ModelConfig
 from sentneuron.core.config.reading import LABEL_KEYS
 from sentneuron.core.errors import DataError
 from sentneuron.core.model.assembly import told
+from sentneuron.core.model.network import feature_weights, make_network
 
 ALWAYS = 1e4
 """Added to a score it decides alone: for thresholds of 0 and 1."""
 
-_MATRIX = re.compile(r"model\.\d+\.weight")
+_MATRIX = re.compile(r"model\.(\d+)\.weight")
 
 
 class _LeftOut(Exception):
@@ -59,24 +60,29 @@ def _regressions(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the classifier and the notes; raises _LeftOut and DataError."""
     is_network = any(key.startswith(("final_layer.", "model.")) for key in head)
-    weight, bias = _single_layer(head, name=name) if is_network else _arrays(head, "", name=name)
+    hidden, weight, bias = _network(head, name=name) if is_network else ([], *_arrays(head, "", name=name))
     if bias.shape != (len(weight),):
         raise _wrong(name, f"classifier.bias is {list(bias.shape)}, not {[len(weight)]}")
     if is_network:
         weight, bias = _joined(weight, bias, settings)
     thresholds = _thresholds(head, len(weight))
-    weight, neurons, all_layers = _on_all_features(weight, head.get("neurons"), config, name=name)
+    entry = hidden[0][0] if hidden else weight
+    entry, neurons, all_layers = _on_all_features(entry, None if hidden else head.get("neurons"), config, name=name)
     bias = bias - torch.tensor([_logit(threshold) for threshold in thresholds])
     classes, multi_label = _classes(settings, len(weight), is_network=is_network)
-    heaviest = int(weight.abs().sum(dim=0).argmax())
+    every = {"weight": weight if hidden else entry, "bias": bias, "C": None}
+    network = make_network(hidden, _slope(head)) if hidden else None
+    heaviest = int(feature_weights({"all": every, "network": network}).abs().sum(dim=0).argmax())
     neurons = neurons or [heaviest]
+    few = {"indices": neurons, "weight": entry[:, neurons].contiguous(), "bias": bias.clone(), "C": None}
     classifier = {
         "classes": classes,
         "multi_label": multi_label,
         "pooling": "hidden" if settings.get("get_hidden") else "last",
         "all_layers": all_layers,
-        "all": {"weight": weight, "bias": bias, "C": None},
-        "neurons": {"indices": neurons, "weight": weight[:, neurons].contiguous(), "bias": bias.clone(), "C": None},
+        "network": network,
+        "all": every,
+        "neurons": None if hidden else few,
         "sentiment_neuron": heaviest,
         "scale": None,
     }
@@ -92,13 +98,28 @@ def _require_plain_features(settings: dict[str, Any]) -> None:
         raise _LeftOut("one on texts that are read more than once")
 
 
-def _single_layer(head: dict[str, Any], *, name: str) -> tuple[Tensor, Tensor]:
-    """Return the only layer of a network; raises _LeftOut where there are more."""
-    layers = [part for key, part in head.items() if _MATRIX.fullmatch(key) and part.dim() == 2]
-    if len(layers) > 1:
-        sizes = ", ".join(f"{len(layer):,}" for layer in layers)
-        raise _LeftOut(f"a network of {len(layers)} layers ({sizes})")
-    return _arrays(head, "final_layer.", name=name)
+def _network(head: dict[str, Any], *, name: str) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
+    """Return weight and bias of each hidden layer, and those of the last layer, which stands among `model`, too.
+
+    Raises:
+        DataError: one is missing, or does not fit the one below.
+    """
+    matches = {_MATRIX.fullmatch(key): part for key, part in head.items() if isinstance(part, Tensor)}
+    numbers = sorted(int(match[1]) for match, part in matches.items() if match and part.dim() == 2)
+    places = [*(f"model.{number}." for number in numbers[:-1]), "final_layer."]
+    layers = [_arrays(head, place, name=name) for place in places]
+    for place, (below, _), (weight, _) in zip(places[1:], layers, layers[1:], strict=False):
+        if weight.shape[1] != len(below):
+            raise _wrong(name, f"classifier.{place}weight has {weight.shape[1]} columns, not {len(below)}")
+    return layers[:-1], *layers[-1]
+
+
+def _slope(head: dict[str, Any]) -> float:
+    """Return what negative numbers are multiplied by between layers; raises _LeftOut."""
+    slope = head.get("nonlinearity.weight")
+    if not isinstance(slope, Tensor) or slope.numel() != 1:
+        raise _LeftOut("a network with another nonlinearity than PReLU")
+    return slope.item()
 
 
 def _joined(weight: Tensor, bias: Tensor, settings: dict[str, Any]) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """The classifiers in NVIDIA's files: which become ours, with which decision, and what is said of the others."""
 
+import itertools
 import math
 from typing import Any
 
@@ -8,13 +9,17 @@ import pytest
 import torch
 
 from sentneuron.core.config import GenerateConfig, ModelConfig
-from sentneuron.core.errors import DataError
+from sentneuron.core.errors import DataError, UsageError
 from sentneuron.core.generation.generate import generate
 from sentneuron.core.model.assembly import ModelParts, assemble
 from sentneuron.core.model.checkpoint import load_model, save_model
+from sentneuron.core.model.exporters.nvidia import export_nvidia
+from sentneuron.core.model.exporters.safetensors import export_safetensors
 from sentneuron.core.model.importers.nvidia import import_nvidia
 from sentneuron.core.model.importers.nvidia_classifier import read_classifier
+from sentneuron.core.model.network import feature_weights, run_network
 from sentneuron.core.transfer.classifier import Classifier
+from sentneuron.core.transfer.probe import Probe
 
 UNITS = 8
 CONFIG = ModelConfig(nhid=UNITS, emsize=4, nlayers=2)
@@ -26,14 +31,21 @@ def head(weight: torch.Tensor = WEIGHT, **more: Any) -> dict[str, Any]:
     return {"weight": weight, "bias": torch.full((len(weight),), 0.5), **more}
 
 
-def network(*sizes: int, **more: Any) -> dict[str, Any]:
-    """The later generation's, by dotted names; the last layer stands there twice."""
+def module(*sizes: int) -> torch.nn.Module:
+    """The later generation's, as its `MultiLayerBinaryClassifier` puts it together."""
     torch.manual_seed(2)
-    shapes = list(zip(sizes[1:], sizes, strict=False))
-    layers = {f"sd.model.{1 + 3 * number}.weight": torch.randn(shape) for number, shape in enumerate(shapes)}
-    last = {"sd.final_layer.weight": list(layers.values())[-1], "sd.final_layer.bias": torch.randn(sizes[-1])}
-    activation = {"sd.nonlinearity.weight": torch.tensor([0.25]), "sd.model.2.weight": torch.tensor([0.25])}
-    return layers | last | activation | {"thresholds": torch.full((sizes[-1],), 0.5), **more}
+    made, bend, drop = torch.nn.Module(), torch.nn.PReLU(init=0.3), torch.nn.Dropout(0.3)
+    hidden = [torch.nn.Linear(*pair) for pair in itertools.pairwise(sizes[:-1])]
+    made.nonlinearity, made.final_layer = bend, torch.nn.Linear(*sizes[-2:])
+    layers = itertools.chain.from_iterable((layer, bend, drop) for layer in hidden)
+    made.model = torch.nn.Sequential(drop, *layers, made.final_layer, torch.nn.Sigmoid())
+    return made.eval()
+
+
+def network(*sizes: int, **more: Any) -> dict[str, Any]:
+    """What a file holds of it, by dotted names; the last layer stands there twice."""
+    found = {f"sd.{name}": tensor.clone() for name, tensor in module(*sizes).state_dict().items()}
+    return found | {"thresholds": torch.full((sizes[-1],), 0.5), **more}
 
 
 def read(values: dict[str, Any], **settings: Any) -> dict[str, Any]:
@@ -121,6 +133,62 @@ def test_a_network_of_one_layer_is_a_regression_of_labels_that_may_hold_together
     assert moved == pytest.approx([0, 0, math.log(3)], abs=1e-6)
 
 
+@pytest.mark.parametrize("sizes", [(UNITS, 6, 3), (UNITS, 4, 5, 6, 3), (2 * UNITS, 6, 3)])
+def test_a_network_computes_what_its_modules_do(sizes):
+    found = read(network(*sizes), classes=["anger", "joy", "trust"])
+    features = torch.randn(20, sizes[0]) * 3
+    with torch.no_grad():
+        expected = module(*sizes).model(features).numpy()
+    seen = run_network(found, features).numpy()
+    probabilities = Probe.from_dict(found["all"], multi_label=True).probabilities(seen)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+    assert (found["neurons"], found["all_layers"]) == (None, sizes[0] > UNITS)
+
+
+def test_the_heaviest_neuron_of_a_network_is_that_of_its_layers_multiplied():
+    found = read(network(UNITS, 6, 1))
+    first, last = found["network"]["layers"]["0"]["weight"], found["all"]["weight"]
+    assert torch.allclose(feature_weights(found), last @ first)
+    assert found["sentiment_neuron"] == int((last @ first).abs().argmax())
+
+
+def test_a_network_classifies_and_colours_and_has_no_second_regression(tmp_path):
+    saved = assemble(parts(unwrapped(network(UNITS, 6, 3)), classes=["anger", "joy", "trust"]), name="it.clf")
+    texts = ["It is fine.", "No.", ""]
+    scored = Classifier(saved, name="it.clf").score(texts)
+    assert scored.probabilities.shape == (3, 3)
+    assert np.isnan(scored.probabilities[2]).all()
+    assert generate(saved, GenerateConfig(text="It is fine.", heatmap=True)).scale is not None
+    with pytest.raises(UsageError, match="a network on all neurons"):
+        Classifier(saved, name="it.clf", neurons=1)
+    save_model(tmp_path / "ours.pt", saved)
+    export_safetensors(tmp_path / "ours.safetensors", saved)
+    for name in ("ours.pt", "ours.safetensors"):
+        again = Classifier(load_model(tmp_path / name), name=name).score(texts)
+        np.testing.assert_array_equal(again.probabilities, scored.probabilities)
+    with pytest.raises(DataError, match="hidden layers"):
+        export_nvidia(tmp_path / "theirs.pt", saved)
+
+
+@pytest.mark.parametrize(
+    ("array", "shape", "what"),
+    [
+        ("model.1.weight", (6, 3), "classifier.weight stands on 3 features"),
+        ("model.4.weight", (5, 3), "classifier.model.4.weight has 3 columns, not 6"),
+        ("final_layer.weight", (1, 3), "classifier.final_layer.weight has 3 columns, not 5"),
+        ("model.4.bias", (2,), "network.layers.1.bias is [2], not [5]"),
+    ],
+)
+def test_a_network_with_a_misshapen_layer_names_it(array, shape, what):
+    with pytest.raises(DataError) as error:
+        assemble(parts(unwrapped(network(UNITS, 6, 5, 1)) | {array: torch.zeros(shape)}), name="it.clf")
+    assert what in error.value.message
+
+
+def unwrapped(values: dict[str, Any]) -> dict[str, Any]:
+    return {key.removeprefix("sd."): part for key, part in values.items()}
+
+
 def test_a_softmax_over_two_is_one_row():
     values = network(UNITS, 2, thresholds=None)
     found = read(values, use_softmax=True)
@@ -141,7 +209,7 @@ def test_half_precision_is_widened():
 
 
 LEFT_OUT: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "deep": (network(UNITS, 6, 3, 1), {}, "a network of 3 layers (6, 3, 1)"),
+    "bent": (network(UNITS, 6, 1, **{"sd.nonlinearity.weight": None}), {}, "a network with another nonlinearity"),
     "heads": (network(UNITS, 4), {"heads_per_class": 4}, "one of 4 heads a class"),
     "softmax": (network(UNITS, 3), {"use_softmax": True}, "a softmax over 3 classes"),
     "pools": (network(3 * UNITS, 1), {"concat_max": True, "concat_mean": True}, "one on pooled states (concat_max, c"),
@@ -241,13 +309,9 @@ def test_in_our_own_format_it_decides_the_same(classifier, tmp_path):
 
 
 def test_classifying_with_one_that_was_left_out_says_what_it_is_and_what_to_do():
-    saved = assemble(
-        parts({key.removeprefix("sd."): part for key, part in network(UNITS, 6, 1).items()}), name="it.clf"
-    )
+    saved = assemble(parts(unwrapped(network(UNITS, 4)), heads_per_class=4), name="it.clf")
     assert saved.kind == "language-model"
     with pytest.raises(DataError) as error:
         Classifier(saved, name="it.clf")
-    assert (
-        error.value.message == "it.clf: its classifier is a network of 2 layers (6, 1), which cannot be computed here"
-    )
+    assert error.value.message == "it.clf: its classifier is one of 4 heads a class, which cannot be computed here"
     assert error.value.hint == "make one on its language model with 'sentneuron transfer it.clf'"
