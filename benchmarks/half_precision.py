@@ -47,6 +47,8 @@ def train(name: str, args: argparse.Namespace) -> Path:
     save = args.folder / f"{name.replace(', ', '_').replace(' ', '_')}.pt"
     config = TrainConfig(
         data=args.data,
+        valid=args.valid,
+        test=args.valid,
         model=ModelConfig(nhid=args.nhid),
         lr=args.peak * 128 / args.batch_size,
         warmup=100,
@@ -112,6 +114,7 @@ def draw(path: Path, runs: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="shards to train on")
+    parser.add_argument("--valid", help="data to validate on, and to measure on at the end; default: the shards' own")
     parser.add_argument("--folder", type=Path, default=Path("half_precision"), help="of the runs and the picture")
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS)[:4], help="what to train")
     parser.add_argument("--nhid", type=int, default=128)
