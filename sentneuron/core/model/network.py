@@ -3,18 +3,18 @@
     a <- W a + b        a <- max(a, 0) + slope * min(a, 0)
 
 for each layer, from the features on; the regression `all` then stands on what the last one gives. A model file holds
-them under `network` in its classifier, which most do not have.
+them under `network` in its classifier, which most do not have. Imports no torch, which commands must not wait for.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-from torch.nn.functional import leaky_relu, linear
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Classifier = dict[str, Any]
 
 
-def layers_of(classifier: Classifier) -> list[tuple[Tensor, Tensor]]:
+def layers_of(classifier: Classifier) -> "list[tuple[Tensor, Tensor]]":
     """Return weight [M, N] and bias [M] of each hidden layer, from the features on; none without a network."""
     network = classifier.get("network")
     if network is None:
@@ -23,22 +23,23 @@ def layers_of(classifier: Classifier) -> list[tuple[Tensor, Tensor]]:
     return [(layers[str(number)]["weight"], layers[str(number)]["bias"]) for number in range(len(layers))]
 
 
-def run_network(classifier: Classifier, features: Tensor) -> Tensor:
+def run_network(classifier: Classifier, features: "Tensor") -> "Tensor":
     """Return what `all` stands on [N, M] for features [N, F]: themselves where there is no network."""
     for weight, bias in layers_of(classifier):
-        features = leaky_relu(linear(features, weight.float(), bias.float()), classifier["network"]["slope"])
+        products = features @ weight.float().t() + bias.float()
+        features = products.clamp(min=0) + classifier["network"]["slope"] * products.clamp(max=0)
     return features
 
 
-def feature_weights(classifier: Classifier) -> Tensor:
+def feature_weights(classifier: Classifier) -> "Tensor":
     """Return the weights [K, F] towards each row of `all`; through a network, as if its slope were 1."""
-    weight: Tensor = classifier["all"]["weight"].float()
+    weight = classifier["all"]["weight"].float()
     for hidden, _ in reversed(layers_of(classifier)):
         weight = weight @ hidden.float()
     return weight
 
 
-def make_network(layers: list[tuple[Tensor, Tensor]], slope: float) -> dict[str, Any]:
+def make_network(layers: "list[tuple[Tensor, Tensor]]", slope: float) -> dict[str, Any]:
     """Return the `network` of a model file."""
     numbered = {str(number): {"weight": weight, "bias": bias} for number, (weight, bias) in enumerate(layers)}
     return {"layers": numbered, "slope": slope}
