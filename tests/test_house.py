@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -137,12 +138,17 @@ def command_imports(tree):
     return [line for line, module in imports(tree) if any(f"{module}.".startswith(f"{name}.") for name in banned)]
 
 
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text("utf-8"))
+
+
 def offences(rule, paths, *words):
     """Files and lines that break a rule; of files that have none of `words`, where some are given, no tree is made."""
     texts = {path: path.read_text("utf-8") for path in paths}
     any_word = re.compile(rf"\b({'|'.join(words)})\b" if words else "")
     looked_at = [path for path, text in texts.items() if any_word.search(text)]
-    return [f"{path.relative_to(ROOT)}:{line}" for path in looked_at for line in rule(ast.parse(texts[path]))]
+    return [f"{path.relative_to(ROOT)}:{line}" for path in looked_at for line in rule(tree_of(path))]
 
 
 def test_nothing_runs_what_a_file_says():
@@ -171,7 +177,7 @@ def test_public_names_have_docstrings():
 
 
 def test_modules_have_a_docstring():
-    trees = {str(path.relative_to(ROOT)): ast.parse(path.read_text("utf-8")) for path in PACKAGE}
+    trees = {str(path.relative_to(ROOT)): tree_of(path) for path in PACKAGE}
     assert [name for name, tree in trees.items() if tree.body and not ast.get_docstring(tree)] == []
 
 
@@ -184,7 +190,7 @@ def test_no_modules_import_each_other_in_a_circle():
     names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in PACKAGE}
     graph = {}
     for name, path in names.items():
-        wanted = {module for _, module in imports(ast.parse(path.read_text("utf-8")), at_import_time=True)}
+        wanted = {module for _, module in imports(tree_of(path), at_import_time=True)}
         wanted |= {module.rpartition(".")[0] for module in wanted}
         graph[name] = wanted & names.keys() - {name, "sentneuron"}
     assert any(graph.values())

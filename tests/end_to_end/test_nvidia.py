@@ -61,6 +61,7 @@ def test_a_classifier_of_the_later_generation_classifies(here, capsys):
     np.testing.assert_allclose([float(row["probability_joy"]) for row in rows], found.probabilities[:, 1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_language_model_transfers_generates_and_its_transfer_too(here, capsys):
     assert main(["transfer", "nvidia.pt", "--data", "data.csv", "--json"]) == 0
     capsys.readouterr()

@@ -196,6 +196,7 @@ def test_no_environment_variable_makes_code_run(tmp_path, monkeypatch, value):
     assert not (tmp_path / "canary").exists()
 
 
+@pytest.mark.slow
 def test_any_flipped_bit_or_cut_is_found_or_changes_nothing(small_model, tmp_path):
     missed, num_found = what_is_missed(small_model, tmp_path / "damaged.pt")
     print(f"{num_found:,} of {FLIPS + FLIPS // 10:,} found, the others changed nothing")
@@ -208,6 +209,7 @@ def test_every_cut_is_found(small_model, tmp_path):
     assert num_found == FLIPS // 10
 
 
+@pytest.mark.slow
 def test_without_checksums_damage_would_be_missed(small_model, tmp_path, monkeypatch):
     monkeypatch.setattr(stored_zip, "is_sound", lambda checksum, entry: True)
     missed, _ = what_is_missed(small_model, tmp_path / "damaged.pt", num_flips=200, num_cuts=0)

@@ -81,6 +81,7 @@ def bits_per_byte(runner: Runner, text: bytes) -> float:
     return total / (len(text) - 1) / math.log(2)
 
 
+@pytest.mark.slow
 def test_the_shipped_model_loses_little_and_something_by_each_precision():
     model = load_model(PRETRAINED).model
     text = b"\n The acting is wonderful, but the story is thin and the film is far too long. I would not see it again. "

@@ -14,6 +14,7 @@ from sentneuron.core.training.resume import load_run, resume_path
 Usage = namedtuple("Usage", "total used free")
 
 
+@pytest.mark.slow
 def test_a_second_run_on_one_output_is_refused_and_changes_nothing(config):
     loop.train(config)
     before = {path.name: path.read_bytes() for path in config.save.parent.glob("model*")}
@@ -35,6 +36,7 @@ def test_a_disk_without_room_for_two_saves_is_said_before_work_starts(config, mo
     assert list(config.save.parent.glob("model*")) == []
 
 
+@pytest.mark.slow
 def test_the_room_that_is_asked_for_is_what_saves_take(config, monkeypatch):
     asked = []
     monkeypatch.setattr(files.RunFiles, "require_room", lambda self, num_bytes: asked.append(num_bytes))
@@ -43,6 +45,7 @@ def test_the_room_that_is_asked_for_is_what_saves_take(config, monkeypatch):
     assert asked[0] == pytest.approx(taken, rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_is_warned_of_once(config, monkeypatch):
     free = iter([10**9, 10**9, *[20_000] * 9])
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 0, next(free)))

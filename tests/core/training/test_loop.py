@@ -75,6 +75,7 @@ def test_a_step_that_is_not_finite_touches_nothing(config, monkeypatch):
     assert load_run(resume_path(config.save)).optimizer["moments"]["step"].item() == 8
 
 
+@pytest.mark.slow
 def test_fifty_steps_in_a_row_that_are_not_finite_end_the_run(config, monkeypatch):
     real = LanguageModel.loss
 

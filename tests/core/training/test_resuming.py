@@ -133,6 +133,7 @@ def test_another_configuration_is_refused_with_the_difference_named(config):
     loop.train(replace(config, lr=0.2, resume="never"))
 
 
+@pytest.mark.slow
 def test_a_run_may_go_on_with_recomputation(config, stop_after):
     with pytest.raises(StoppedError):
         loop.train(config, progress=stop_after(10, signal.SIGTERM))
@@ -151,6 +152,7 @@ def test_a_finished_run_is_made_longer_only_where_its_resume_file_is_named(confi
         loop.train(replace(longer, clip=2.0))
 
 
+@pytest.mark.slow
 def test_other_data_are_refused(config, tmp_path):
     loop.train(config)
     (tmp_path / "other.txt").write_text("another text altogether\n" * 500)

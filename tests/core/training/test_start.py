@@ -15,7 +15,7 @@ from sentneuron.core.training import loop
 @pytest.fixture
 def trained(config):
     """A trained model's file, with a classifier's architecture that is none of the defaults."""
-    loop.train(config)
+    loop.train(replace(config, max_steps=10))
     return config.save
 
 
@@ -51,6 +51,7 @@ def test_a_stopped_one_goes_on_and_another_model_is_another_run(going_on, traine
         loop.train(replace(going_on, init=None, model=other.model.config))
 
 
+@pytest.mark.slow
 def test_a_model_that_has_read_other_text_is_told(going_on, trained):
     saved = load_model(trained)
     saved.rule = replace(saved.rule, keep_unicode=True)
@@ -60,6 +61,7 @@ def test_a_model_that_has_read_other_text_is_told(going_on, trained):
     assert any("cleaned by another rule" in line for line in said)
 
 
+@pytest.mark.slow
 def test_a_model_without_a_decoder_cannot_go_on(going_on, trained):
     saved = load_model(trained)
     saved.training["imported"] = {"layout": "NVIDIA", "decoder": False}

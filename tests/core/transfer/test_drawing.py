@@ -158,6 +158,7 @@ def test_cross_validated_data_has_its_scores_over_folds_and_no_curve(draw):
     assert "They are from the training part" in page
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_undrawn")
 def test_of_many_neurons_the_folder_has_all_histograms_and_the_page_the_first_five(draw):
     files, page = draw(2, neurons=9)

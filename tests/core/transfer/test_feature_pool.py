@@ -39,7 +39,10 @@ def features_alone(texts, pooling):
     return featurize(runner, [text.encode() for text in texts], pooling=pooling)
 
 
-@pytest.mark.parametrize(("size", "pooling", "piece"), [(1, "last", 4096), (2, "mean", 4096), (3, "last", 4)])
+@pytest.mark.parametrize(
+    ("size", "pooling", "piece"),
+    [pytest.param(1, "last", 4096, marks=pytest.mark.slow), (2, "mean", 4096), (3, "last", 4)],
+)
 def test_several_ranks_give_the_features_of_one_in_order(share, size, pooling, piece):
     """With empty texts, none but empty ones, none at all, and fewer texts than ranks."""
     first, *_ = found = share(size, pooling=pooling, piece=piece)

@@ -315,6 +315,7 @@ def test_the_classifier_file_scores_as_results_and_predictions_say(run, tmp_path
     assert right.mean() == results["all_neurons"]["test"]["accuracy"]
 
 
+@pytest.mark.slow
 def test_results_hold_the_frozen_scores_beside_the_others_and_the_curve(run, tmp_path):
     frozen = run(finetune=None).results
     tuned = run(use_cached=True).results

@@ -55,6 +55,7 @@ def test_accuracy_grows_with_the_labels_up_to_what_all_of_them_give():
     assert points[-1]["neurons"] == {"mean": probes.second.accuracy(features["test"][:, [0]], truth), "std": 0.0}
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_and_another_one_does_not():
     data, features = make_data({"train": 60, "valid": 30})
     probes = fit(data, features)
@@ -72,6 +73,7 @@ def test_without_a_test_part_validation_is_scored_and_without_validation_nothing
     assert label_efficiency(features, data, probes, seed=0) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multi_label", [True, False])
 def test_many_classes_and_several_labels_have_points_too(multi_label):
     data, features = make_data({"train": 60, "valid": 30}, num_classes=3, multi_label=multi_label)
