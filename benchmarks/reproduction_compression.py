@@ -30,7 +30,7 @@ from sentneuron.core.training.evaluate import bits_per_byte
 
 XZ_BYTES = 64_000_000
 """Of training text before the held-out text: what the window of `xz -9` holds."""
-XZ = {"preset": 9}
+XZ_PRESET = 9
 
 
 def compare(work: Work, scale: Scale, shards: str, *, device: str) -> dict[str, Any]:
@@ -78,11 +78,11 @@ def compare(work: Work, scale: Scale, shards: str, *, device: str) -> dict[str, 
                 "seconds": ngram_seconds,
             },
             "gzip": 8 * len(gzip.compress(plain, 9)) / len(plain),
-            "xz": 8 * len(lzma.compress(plain, **XZ)) / len(plain),
+            "xz": 8 * len(lzma.compress(plain, preset=XZ_PRESET)) / len(plain),
             "xz_primed": {
                 "training_bytes": len(before),
                 "bits_per_byte": 8
-                * (len(lzma.compress(before + plain, **XZ)) - len(lzma.compress(before, **XZ)))
+                * (len(lzma.compress(before + plain, preset=XZ_PRESET)) - len(lzma.compress(before, preset=XZ_PRESET)))
                 / len(plain),
             },
         }

@@ -33,8 +33,8 @@ FOREIGN_STEPS = {"openai": OPENAI_STEPS, "nvidia": NVIDIA_STEPS}
 
 # An attribute is name=value, or one of HTML's own flags: `a <b and c> d` is no tag. A quoted value may not hold `<`:
 # no tag starts inside another one, and so a hostile text costs linear time. Line breaks, by far the commonest tags,
-# stand first and as one: twice as fast on IMDB. Groups are not possessive: Python 3.11.2 matches those wrongly that hold
-# a choice (3.11.7 does not), and where one is left again nothing else can follow.
+# stand first and as one: twice as fast on IMDB. Groups are not possessive: Python 3.11.2 matches those wrongly that
+# hold a choice (3.11.7 does not), and where one is left again nothing else can follow.
 TAG = re.compile(
     r"""<(?:
         br\ />(?:<br\ />)*

@@ -110,6 +110,7 @@ def test_one_label_of_its_own_is_enough(written):
     assert load_model(path).classifier["classes"] == ["anger"]
 
 
+@pytest.mark.slow
 def test_every_entry_of_a_classifier_is_needed(written, tmp_path, refused):
     path = written({})
     contents = load_contents(path)

@@ -60,6 +60,7 @@ def test_a_full_check_finds_an_edited_shard_before_training(config, edited):
     assert list(config.save.parent.glob("model*")) == []
 
 
+@pytest.mark.slow
 def test_without_a_full_check_an_edited_shard_is_found_when_it_is_first_read(config, edited):
     with pytest.raises(DataError, match=r"test/00000\.parquet") as error:
         loop.train(replace(config, data=str(edited)))

@@ -23,6 +23,7 @@ def test_a_second_run_on_one_output_is_refused_and_changes_nothing(config):
     assert {path.name: path.read_bytes() for path in config.save.parent.glob("model*")} == before
 
 
+@pytest.mark.slow
 def test_nothing_is_left_but_the_files_of_the_run(config):
     loop.train(config)
     assert {path.name for path in config.save.parent.iterdir()} == {"model.pt", "model.resume.pt", "model.log.jsonl"}

@@ -160,6 +160,7 @@ def test_other_data_are_refused(config, tmp_path):
         loop.train(replace(config, data=str(tmp_path / "other.txt"), split=(1, 0, 0)))
 
 
+@pytest.mark.slow
 def test_a_model_without_its_resume_file_is_not_overwritten(config):
     loop.train(config)
     resume_path(config.save).unlink()

@@ -302,6 +302,7 @@ def run(tmp_path, monkeypatch):
     return call
 
 
+@pytest.mark.slow
 def test_the_classifier_file_scores_as_results_and_predictions_say(run, tmp_path):
     report = run()
     results = json.loads((tmp_path / "out" / "results.json").read_text())

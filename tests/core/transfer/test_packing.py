@@ -55,6 +55,7 @@ def test_lengths_as_unequal_as_those_of_reviews_fill_a_full_batch():
     assert sum(reviews) / sum(max(reviews[i : i + 256]) * 256 for i in range(0, 2000, 256)) < 0.4
 
 
+@pytest.mark.slow
 def test_windows_do_not_grow_with_the_longest_text():
     texts = [b"a" * (2 << 20)] + [b"short"] * 300
     streams = pack([len(text) for text in texts], num_streams=256)
