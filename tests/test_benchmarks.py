@@ -209,6 +209,7 @@ def test_widened_features_keep_the_real_ones_in_front():
     assert np.linalg.matrix_rank(wide[:, 42:]) == 30
 
 
+@pytest.mark.slow
 def test_a_part_that_hangs_crashes_or_dies_takes_nothing_else_with_it():
     from suite import NotBuiltError, Part, run_part
 

@@ -119,6 +119,7 @@ def test_any_flipped_bit_is_found_by_both_or_changes_nothing(tmp_path, library) 
         assert ended or content == TEXT
 
 
+@pytest.mark.slow
 def test_a_bomb_is_read_in_bounded_memory(tmp_path, library) -> None:
     bomb = gzip.compress(bytes(100_000_000))
     (tmp_path / "x.gz").write_bytes(bomb)

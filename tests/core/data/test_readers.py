@@ -110,6 +110,7 @@ def test_stdin_reads_like_a_file(monkeypatch, kind: InputFormat) -> None:
     assert rows[0].place.source == "stdin"
 
 
+@pytest.mark.slow
 def test_a_pipe_reads_like_a_file(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)

@@ -90,6 +90,7 @@ def test_parquet_is_read_row_group_by_row_group(bucket) -> None:
         assert len(bucket.requests("GET")) <= before + 2
 
 
+@pytest.mark.slow
 def test_a_process_that_used_a_bucket_ends(bucket) -> None:
     uri = bucket.put("x.csv", b"text\none\n")
     code = (

@@ -21,6 +21,7 @@ def one_hot(truth, num_classes):
 RED, BLUE, GREEN = (0xD5, 0x5E, 0x00), (0x00, 0x72, 0xB2), (0x00, 0x9E, 0x73)
 
 
+@pytest.mark.slow
 def test_the_sentiment_neuron_stands_out_from_the_other_weights(tmp_path):
     weight = np.random.default_rng(0).normal(size=(1, 64))
     path = tmp_path / "weights.png"

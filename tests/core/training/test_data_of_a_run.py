@@ -13,6 +13,7 @@ from sentneuron.core.training import loop
 from sentneuron.core.training.resume import load_run, resume_path
 
 
+@pytest.mark.slow
 def test_a_text_file_is_sharded_once_beside_the_output(config, tmp_path):
     (tmp_path / "reviews.txt").write_text("\n".join(f"a line of text, number {number}" for number in range(300)))
     said: list[str] = []

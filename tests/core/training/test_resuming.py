@@ -115,6 +115,7 @@ def test_a_sound_file_that_holds_no_such_run_is_refused(config, stop_after, chan
         loop.train(config)
 
 
+@pytest.mark.slow
 def test_a_finished_run_says_so_and_changes_nothing(config):
     first = loop.train(config)
     before = config.save.read_bytes(), config.save.with_suffix(".log.jsonl").read_bytes()
