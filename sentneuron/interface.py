@@ -27,10 +27,10 @@ from sentneuron.core.generation import generate as generation
 from sentneuron.core.generation.heatmap import values_at, without_surrogates
 from sentneuron.core.generation.neurons import choose_neuron
 from sentneuron.core.model.checkpoint import load_model
+from sentneuron.core.model.classifier_parts import few_indices
 from sentneuron.core.model.device import pick_device
 from sentneuron.core.model.fingerprint import weights_fingerprint
 from sentneuron.core.model.locate import PRETRAINED
-from sentneuron.core.model.network import few_indices
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer.classifier import Classifier
 from sentneuron.core.transfer.features import BATCH_SIZE, featurize, require_finite, traces

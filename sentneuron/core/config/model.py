@@ -46,6 +46,10 @@ class ModelConfig:
         if self.tied and self.emsize != self.nhid:
             raise UsageError(f"--tied with --emsize {self.emsize} and --nhid {self.nhid}", hint="make them equal")
 
+    def num_features(self, *, all_layers: bool) -> int:
+        """Return the width of a text's features: the top layer's units, or those of all layers."""
+        return self.nhid * (self.nlayers if all_layers else 1)
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Rebuild from a model file's `config`; unknown names raise TypeError."""

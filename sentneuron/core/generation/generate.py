@@ -68,7 +68,7 @@ def generate(
         DataError: the model's output is not finite; nothing can be generated, since the file held no decoder.
     """
     length = num_bytes_to_generate(config)
-    num_units = saved.model.config.nhid * (saved.model.config.nlayers if saved.all_layers else 1)
+    num_units = saved.model.config.num_features(all_layers=saved.all_layers)
     neuron = choose_neuron(saved.classifier, num_units, requested=config.neuron, known=saved.sentiment_neuron)
     require_neuron(config, neuron)
     pins = {}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentneuron.core.errors import UsageError
-from sentneuron.core.model.network import feature_weights
+from sentneuron.core.model.classifier_parts import feature_weights
 
 
 @dataclass(frozen=True, kw_only=True)

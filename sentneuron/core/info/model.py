@@ -16,8 +16,8 @@ from sentneuron.core.config import Pooling
 from sentneuron.core.errors import DataError
 from sentneuron.core.model.assembly import SavedModel, assemble
 from sentneuron.core.model.checkpoint import is_ours, read_parts
+from sentneuron.core.model.classifier_parts import asked_neurons, feature_weights, few_indices, layers_of
 from sentneuron.core.model.envelope import read_outline
-from sentneuron.core.model.network import feature_weights, few_indices, layers_of
 from sentneuron.core.model.places import TensorPlace
 from sentneuron.core.training.resume import GLOBAL_BATCH, unusable
 from sentneuron.core.transfer.probe import heaviest_neurons
@@ -176,9 +176,9 @@ def describe_run(path: Path) -> RunInfo:
 
 def _classifier(saved: SavedModel, values: dict[str, Any]) -> ClassifierInfo:
     """Describe a classifier whose shapes were checked."""
-    num_features = saved.model.config.nhid * (saved.model.config.nlayers if saved.all_layers else 1)
+    num_features = saved.model.config.num_features(all_layers=saved.all_layers)
     indices = few_indices(values)
-    is_dropped = values["sentiment_neuron"] not in indices  # the heaviest is among the few, or one of those left out
+    few, is_dropped = asked_neurons(values, num_features)
     return ClassifierInfo(
         classes=values["classes"],
         multi_label=values["multi_label"],
@@ -188,7 +188,7 @@ def _classifier(saved: SavedModel, values: dict[str, Any]) -> ClassifierInfo:
         hidden_layers=[len(bias) for _, bias in layers_of(values)],
         all_neurons=_regression(values["all"] | {"weight": feature_weights(values)}, list(range(num_features))),
         few_neurons=_regression(values["neurons"], indices) if indices else None,
-        few=num_features - len(indices) if is_dropped else len(indices),
+        few=few,
         is_dropped=is_dropped,
     )
 

@@ -10,8 +10,8 @@ from torch.overrides import TorchFunctionMode
 from sentneuron.core.config import ModelConfig, Pooling
 from sentneuron.core.data.text import TextRule
 from sentneuron.core.errors import DataError, SentneuronError
+from sentneuron.core.model.classifier_parts import layers_of
 from sentneuron.core.model.language_model import LanguageModel
-from sentneuron.core.model.network import layers_of
 from sentneuron.core.printable import printable
 
 WEIGHTS = (torch.float32, torch.float16, torch.bfloat16)
@@ -144,7 +144,7 @@ def _check_classifier(values: dict[str, Any], config: ModelConfig) -> None:
         raise ValueError(f"classes are not {least} names or more")
     if values["pooling"] not in get_args(Pooling):
         raise ValueError("pooling is unknown")
-    num_features = config.nhid * (config.nlayers if all_layers else 1)
+    num_features = config.num_features(all_layers=all_layers)
     width = _check_network(values, num_features)
     num_rows = 1 if len(classes) == 2 and not multi_label else len(classes)
     _check_regression(values["all"], (num_rows, width), name="all")

@@ -38,7 +38,7 @@ class Runner:
         self.model = model
         self.num_layers = model.config.nlayers
         self.all_layers = all_layers
-        self.num_units = model.config.nhid * (self.num_layers if all_layers else 1)
+        self.num_units = model.config.num_features(all_layers=all_layers)
         """Features: the width of `cells`."""
         self.device = model.decoder.weight.device
         rows: Tensor | None = model.embedding.weight

@@ -14,7 +14,7 @@ from sentneuron.core.data.blanks import NOTHING
 from sentneuron.core.errors import DataError, UsageError
 from sentneuron.core.model.assembly import told
 from sentneuron.core.model.checkpoint import SavedModel, load_model
-from sentneuron.core.model.network import few_indices, run_network
+from sentneuron.core.model.classifier_parts import asked_neurons, few_indices, run_network
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer.feature_pool import FeaturePool
 from sentneuron.core.transfer.features import Progress, no_progress
@@ -65,10 +65,7 @@ class Classifier:
         self.indices = few_indices(saved.classifier)
         self.sentiment_neuron: int = saved.classifier["sentiment_neuron"]
         """The neuron with the largest weight."""
-        # The heaviest neuron is among the N, or --drop-neurons has left out these N.
-        num_features = saved.model.config.nhid * (saved.model.config.nlayers if saved.all_layers else 1)
-        is_kept = self.sentiment_neuron in self.indices
-        count = len(self.indices) if is_kept else num_features - len(self.indices)
+        count, _ = asked_neurons(saved.classifier, saved.model.config.num_features(all_layers=saved.all_layers))
         if neurons is not None and not self.indices:
             raise UsageError(f"--neurons {neurons}: {name} has a network on all neurons", hint="leave it out")
         if neurons is not None and neurons != count:

@@ -73,7 +73,7 @@ def fit(
     record = finetune(saved, frozen.probes.every, data, config, progress=share, announce=announce)
     runner = make_runner(config, saved)
     share = part_of(progress, total - num_bytes, total, total)
-    features = _featurize(runner, texts, config, pool, share)
+    features = featurize_parts(texts, config, pool=pool, runner=runner, progress=share)
     probes = fit_probes(features, data, config)
     described = frozen.described | probes.describe(features, data)
     described["frozen"] = {name: frozen.described[name] for name in ("all_neurons", "neurons")}
@@ -110,16 +110,3 @@ def _fit_frozen(
     described["label_efficiency"] = label_efficiency(features, data, probes, seed=config.seed)
     described["seconds"] = {"features": featurized - started, "regressions": time.monotonic() - featurized}
     return Fitted(runner=runner, features=features, probes=probes, described=described)
-
-
-def _featurize(runner: Runner, texts: Texts, config: TransferConfig, pool: FeaturePool, progress: Progress) -> Features:
-    """Return each part's features; nothing is kept."""
-    total = sum(len(text) for part in texts.values() for text in part)
-    done = 0
-    features = {}
-    for part, batch in texts.items():
-        stop = done + sum(map(len, batch))
-        share = part_of(progress, done, stop, total)
-        features[part] = pool.featurize(runner, list(batch), pooling=config.pooling, progress=share)
-        done = stop
-    return features

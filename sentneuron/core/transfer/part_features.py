@@ -1,6 +1,7 @@
 """The features of each part of labelled data: kept beside the results, and taken from there where that is asked for."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,12 @@ def featurize_parts(
     *,
     pool: FeaturePool,
     runner: Runner,
-    output: Path,
     progress: Progress,
-    announce: Callable[[str], None],
+    output: Path | None = None,
+    announce: Callable[[str], None] = lambda line: None,
 ) -> Features:
-    """Return each part's features, kept ones where asked for and still right; what was computed is kept in `output`.
+    """Return each part's features; with `output` what was computed is kept there, and taken from there again where that
+    is asked for and still right.
 
     `progress` counts the bytes of all parts.
 
@@ -35,27 +37,44 @@ def featurize_parts(
         OutputError, StorageError: they cannot be kept.
         DataError, LostRankError: as `FeaturePool.featurize`.
     """
-    fingerprint = weights_fingerprint(runner.model)
+    fingerprint = "" if output is None else weights_fingerprint(runner.model)
     features: dict[str, NDArray[np.float32]] = {}
     total = sum(len(text) for part in texts.values() for text in part)
     done = 0
     for part, batch in texts.items():
-        path = output / f"features_{part}.npz"
-        key = features_key(
-            fingerprint,
-            batch,
-            pooling=config.pooling,
-            all_layers=config.all_layers,
-            precision=config.precision,
-        )
         stop = done + sum(map(len, batch))
-        kept = cached_features(path, key) if config.use_cached else None
-        if kept is None:
-            share = part_of(progress, done, stop, total)
-            kept = pool.featurize(runner, list(batch), pooling=config.pooling, progress=share)
-            save_features(path, key, kept)
+        compute = partial(
+            pool.featurize,
+            runner,
+            list(batch),
+            pooling=config.pooling,
+            progress=part_of(progress, done, stop, total),
+        )
+        if output is None:
+            features[part] = compute()
         else:
-            announce(f"features of {part} taken from {path}")
-        features[part] = kept
+            path = output / f"features_{part}.npz"
+            features[part] = _kept(path, fingerprint, batch, config, compute, announce)
         done = stop
     return features
+
+
+def _kept(
+    path: Path,
+    fingerprint: str,
+    texts: Sequence[bytes],
+    config: TransferConfig,
+    compute: Callable[[], NDArray[np.float32]],
+    announce: Callable[[str], None],
+) -> NDArray[np.float32]:
+    """Return the features in a file where they are asked for and right; else compute them and write the file."""
+    key = features_key(
+        fingerprint, texts, pooling=config.pooling, all_layers=config.all_layers, precision=config.precision
+    )
+    kept = cached_features(path, key) if config.use_cached else None
+    if kept is not None:
+        announce(f"features of {path.stem.removeprefix('features_')} taken from {path}")
+        return kept
+    found = compute()
+    save_features(path, key, found)
+    return found

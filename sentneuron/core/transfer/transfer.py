@@ -83,7 +83,7 @@ def _transfer(
     announce: Callable[[str], None],
 ) -> TransferReport:
     """Do what `transfer` does on rank 0."""
-    num_features = saved.model.config.nhid * (saved.model.config.nlayers if config.all_layers else 1)
+    num_features = saved.model.config.num_features(all_layers=config.all_layers)
     if config.neurons > num_features - config.drop_neurons:
         what = "--drop-neurons leaves none" if config.neurons == num_features else f"the model has {num_features}"
         raise UsageError(f"--neurons {config.neurons}: {what}", hint="ask for fewer")

@@ -17,10 +17,11 @@ from torch import Tensor
 from sentneuron.core.errors import DataError
 from sentneuron.core.model.assembly import SavedModel
 from sentneuron.core.model.checkpoint import save_contents
+from sentneuron.core.model.importers.nvidia import MATRICES
 from sentneuron.core.model.recurrent import RecurrentLayer
 
-MATRICES = {"weight_ih": "w_ih", "weight_hh": "w_hh", "weight_mih": "w_mih", "weight_mhh": "w_mhh"}
-"""Our names and theirs; both are (out, in) with gates i, f, g, o."""
+THEIR_NAMES = {ours: theirs for theirs, ours in MATRICES.items()}
+"""Of the matrices; both are (out, in) with gates i, f, g, o."""
 UNNAMED = ["negative", "positive"]
 """What the two classes of such a file are called."""
 
@@ -74,8 +75,8 @@ def _layer(layer: RecurrentLayer) -> dict[str, Tensor]:
     found = {}
     for name, tensor in layer.named_parameters():
         matrix, ending = (name[:-2], name[-2:]) if layer.weight_norm and name != "bias" else (name, "")
-        if matrix in MATRICES:
-            found[MATRICES[matrix] + ending] = _own(tensor.unsqueeze(1) if ending == "_g" else tensor)
+        if matrix in THEIR_NAMES:
+            found[THEIR_NAMES[matrix] + ending] = _own(tensor.unsqueeze(1) if ending == "_g" else tensor)
     if layer.bias.any():
         found |= {"b_ih": _own(layer.bias), "b_hh": torch.zeros(len(layer.bias))}
     return found

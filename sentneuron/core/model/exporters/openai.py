@@ -20,12 +20,11 @@ from sentneuron.core.data.building import atomic_folder
 from sentneuron.core.early_flush import EarlyFlushing
 from sentneuron.core.errors import DataError, OutputError
 from sentneuron.core.model.assembly import SavedModel
+from sentneuron.core.model.importers.openai import EPSILON, LAYOUT
 from sentneuron.core.model.language_model import LanguageModel
 from sentneuron.core.model.recurrent import RecurrentLayer
 
-NAMES = {f"{number}.npy" for number in range(15)}
-EPSILON = 1e-6
-"""Source: `tf.nn.l2_normalize`, x / sqrt(max(sum(x**2), 1e-12))."""
+NAMES = {f"{number}.npy" for number in LAYOUT}
 
 
 def export_openai(path: Path, saved: SavedModel) -> list[str]:

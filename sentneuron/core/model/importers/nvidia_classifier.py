@@ -20,7 +20,7 @@ from sentneuron.core.config import ModelConfig
 from sentneuron.core.config.reading import LABEL_KEYS
 from sentneuron.core.errors import DataError
 from sentneuron.core.model.assembly import told
-from sentneuron.core.model.network import feature_weights, make_network
+from sentneuron.core.model.classifier_parts import feature_weights, make_network
 
 ALWAYS = 1e4
 """Added to a score it decides alone: for thresholds of 0 and 1."""
@@ -176,7 +176,7 @@ def _on_all_features(weight: Tensor, neurons: Any, config: ModelConfig, *, name:
         raise _wrong(name, f"classifier.weight stands on {width} features, not {wanted}")
     if not indices:
         return weight, [], all_layers
-    size = units * (config.nlayers if all_layers else 1)
+    size = config.num_features(all_layers=all_layers)
     spread = torch.zeros(len(weight), size)
     spread[:, indices] = weight if width == len(indices) else weight[:, indices]
     return spread, indices, all_layers

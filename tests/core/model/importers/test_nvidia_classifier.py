@@ -13,11 +13,11 @@ from sentneuron.core.errors import DataError, UsageError
 from sentneuron.core.generation.generate import generate
 from sentneuron.core.model.assembly import ModelParts, assemble
 from sentneuron.core.model.checkpoint import load_model, save_model
+from sentneuron.core.model.classifier_parts import feature_weights, run_network
 from sentneuron.core.model.exporters.nvidia import export_nvidia
 from sentneuron.core.model.exporters.safetensors import export_safetensors
 from sentneuron.core.model.importers.nvidia import import_nvidia
 from sentneuron.core.model.importers.nvidia_classifier import read_classifier
-from sentneuron.core.model.network import feature_weights, run_network
 from sentneuron.core.transfer.classifier import Classifier
 from sentneuron.core.transfer.probe import Probe
 

@@ -1,9 +1,11 @@
-"""Hidden layers between a classifier's features and its regression, as NVIDIA's later classifiers have them.
+"""What follows from a model file's `classifier`: its second regression, and its hidden layers where it has some.
+
+Hidden layers stand between the features and the regression, as in NVIDIA's later classifiers:
 
     a <- W a + b        a <- max(a, 0) + slope * min(a, 0)
 
-for each layer, from the features on; the regression `all` then stands on what the last one gives. A model file holds
-them under `network` in its classifier, which most do not have. Imports no torch, which commands must not wait for.
+for each layer, from the features on; the regression `all` then stands on what the last one gives. They are under
+`network`, which most files do not have. Imports no torch, which commands must not wait for.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -48,3 +50,13 @@ def make_network(layers: "list[tuple[Tensor, Tensor]]", slope: float) -> dict[st
 def few_indices(classifier: Classifier) -> list[int]:
     """Return the units of the second regression; none where there is a network, which has no such regression."""
     return [] if classifier["neurons"] is None else list(classifier["neurons"]["indices"])
+
+
+def asked_neurons(classifier: Classifier, num_features: int) -> tuple[int, bool]:
+    """Return the N that `transfer --neurons N` was asked for, and whether it was to drop them.
+
+    The heaviest neuron is among the N, or `--drop-neurons` has left out these N.
+    """
+    indices = few_indices(classifier)
+    is_dropped = classifier["sentiment_neuron"] not in indices
+    return (num_features - len(indices) if is_dropped else len(indices)), is_dropped
