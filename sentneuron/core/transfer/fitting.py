@@ -1,6 +1,7 @@
 """What a transfer fits: both regressions on the encoder as it is, and with fine-tuning both again on what became of it.
 
 The accuracy against the number of labels is always that of the encoder as it is: a fine-tuned one has seen all labels.
+For the same reason the regressions on it are calibrated: it has learnt the texts that they are fitted to.
 """
 
 import time
@@ -74,7 +75,7 @@ def fit(
     runner = make_runner(config, saved)
     share = part_of(progress, total - num_bytes, total, total)
     features = featurize_parts(texts, config, pool=pool, runner=runner, progress=share)
-    probes = fit_probes(features, data, config)
+    probes = fit_probes(features, data, config).calibrated(features["valid"], data.truth("valid"))
     described = frozen.described | probes.describe(features, data)
     described["frozen"] = {name: frozen.described[name] for name in ("all_neurons", "neurons")}
     described["frozen"]["heaviest_neurons"] = frozen.probes.heaviest

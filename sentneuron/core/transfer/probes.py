@@ -1,11 +1,15 @@
 """The two regressions of a transfer: on all neurons, and on the heaviest few of them or on all others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sentneuron.core.config import TransferConfig
 from sentneuron.core.data.labelled import LabelledTexts
+from sentneuron.core.transfer.calibration import calibrated
 from sentneuron.core.transfer.part_features import Features
 from sentneuron.core.transfer.probe import Probe, fit_probe, heaviest_neurons
 from sentneuron.core.transfer.results import describe_probe, score_parts
@@ -32,6 +36,14 @@ class Probes:
             "neurons": describe_probe(self.second, self.indices)
             | score_parts(self.second, self.indices, features, data),
         }
+
+    def calibrated(self, features: NDArray[np.floating], truth: NDArray[np.integer]) -> Self:
+        """Return both, calibrated on features [N, F] and what their texts are."""
+        return replace(
+            self,
+            every=calibrated(self.every, features, truth),
+            second=calibrated(self.second, features[:, self.indices], truth),
+        )
 
 
 def fit_probes(features: Features, data: LabelledTexts, config: TransferConfig) -> Probes:
