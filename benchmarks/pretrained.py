@@ -1,68 +1,215 @@
-"""Make the model that ships and measure it: from a trained model.pt to `sentneuron/pretrained/` and its card's figures.
+"""Make the classifier that ships of a fine-tuned one, and measure it: every figure of its card.
 
-    python benchmarks/pretrained.py model.pt --imdb 6000
+    python benchmarks/pretrained.py LEG... --language-model model.pt --held-out held_out.txt --measured lm_test.txt \\
+        --training lm_train.txt --fields fields/ --work work/
 
-Takes the features of SST and of labelled IMDB training texts with each pooling; fits the probe of `transfer` on
-each; ships the pooling that is better on SST's validation part, in half precision. TF-IDF with logistic regression, and
-VADER where it is installed, are run on the same texts. Reads the data sets as the commands do (SENTNEURON_DATA).
+A LEG is the folder of a `transfer --finetune`; the last one's classifier ships, calibrated on validation texts that are
+read whole, in half precision. `--held-out` are the texts that no training has read, as `pretrained_data.py` was given
+them, and `--measured` those of them whose bits per byte are counted; a text a line. `--training` is training text for
+the 5-gram model and for xz, about as many bytes as the language model has read. `--fields` is a folder with the
+sentences of Kotzias et al. 2015, "From group to individual labels using deep features": NAME.txt with a sentence, a
+tab, and 0 or 1 on a line; what is there is measured. Data sets are read as the commands read them (SENTNEURON_DATA).
+
+Each stage is kept in the work folder and not run again. Writes benchmarks/results/pretrained.json, and its figures
+into the card and the README (`pretrained_card.py`).
 """
 
 import argparse
-import time
+import gzip
+import json
+import lzma
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from baselines import baselines, take
+from baselines import Parts, baselines, truth_of
 from measuring import write_result
-from probing import POOLINGS, featurize_parts, probe_scores
+from ngram import NgramModel
+from numpy.typing import NDArray
+from pretrained_card import main as write_card
+from pretrained_data import split_imdb
+from pretrained_fields import score_fields
+from probing import featurize_parts, probe_scores
+from reproduction_stages import Work
 
-from sentneuron.core.config import Pooling, TransferConfig
+from sentneuron.core.config import TransferConfig
 from sentneuron.core.data.labelled import load_labelled
+from sentneuron.core.data.text import TextRule
 from sentneuron.core.model.checkpoint import load_model, save_model
+from sentneuron.core.model.fingerprint import weights_fingerprint
 from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.model.runner import Runner
-from sentneuron.core.transfer.transfer import TransferReport, transfer
+from sentneuron.core.transfer.calibration import calibrated
+from sentneuron.core.transfer.classifier import Classifier
+from sentneuron.core.transfer.features import featurize, no_progress
+from sentneuron.core.transfer.probe import Probe
+
+PROTOCOL_TEXTS = 2000
+"""Labelled IMDB texts for the probes on the language model: 4/6 to fit, 1/6 to choose C, 1/6 to score."""
+NGRAM_ORDER = 5
+STREAMS = 25
+"""Held-out text is read in as many, each from the zero state."""
 
 
-def ship(model: Path, pooling: Pooling, folder: Path) -> TransferReport:
-    """Run `transfer` with the chosen pooling, and write its classifier in half precision."""
-    report = transfer(TransferConfig(model=str(model), pooling=pooling, neurons=5, output=folder))
-    assert report is not None  # this process stands alone
-    save_model(PRETRAINED, load_model(folder / "classifier.pt"), dtype=torch.float16)
-    return report
+def ship(classifier: Path, films: Parts, sentences: Parts) -> None:
+    """Calibrate a classifier on the validation texts of both, and write it to the package in half precision."""
+    saved = load_model(classifier)
+    assert saved.classifier is not None, f"{classifier} is no classifier"
+    valid = sentences["valid"] + films["valid"]
+    truth = truth_of(valid, saved.classifier["classes"])
+    features = featurize(
+        Runner(saved.model),
+        [example.clean for example in valid],
+        pooling=saved.classifier["pooling"],
+        progress=no_progress,
+    )
+    few = saved.classifier["neurons"]
+    every = calibrated(Probe.from_dict(saved.classifier["all"]), features, truth)
+    second = calibrated(Probe.from_dict(few), features[:, few["indices"]], truth)
+    parts = {"all": every.to_dict(), "neurons": second.to_dict() | {"indices": few["indices"]}}
+    save_model(PRETRAINED, replace(saved, classifier=saved.classifier | parts), dtype=torch.float16)
+
+
+def scores(probability: NDArray[np.floating], truth: NDArray[np.int64]) -> dict[str, float]:
+    """Return the accuracy at 0.5, the best that another threshold would have, and how good the probabilities are."""
+    thresholds = np.unique(np.concatenate([probability, [0.5, 2.0]]))
+    accuracies = [float(((probability >= threshold) == truth).mean()) for threshold in thresholds]
+    best = int(np.argmax(accuracies))
+    bins = np.clip((probability * 10).astype(int), 0, 9)
+    gaps = [abs(probability[bins == b].mean() - truth[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)]
+    return {
+        "texts": len(truth),
+        "accuracy": float(((probability >= 0.5) == truth).mean()),
+        "best_accuracy": accuracies[best],
+        "best_threshold": float(thresholds[best]),
+        "brier": float(np.mean((probability - truth) ** 2)),
+        "calibration_error": float(sum(gaps)),
+    }
+
+
+def score_parts(parts: Parts) -> dict[str, Any]:
+    """Score the shipped classifier on validation and test parts: all neurons, and the few."""
+    found: dict[str, Any] = {}
+    for name, neurons in (("all_neurons", None), ("five_neurons", 5)):
+        classifier = Classifier.load(PRETRAINED, neurons=neurons)
+        for part in ("valid", "test"):
+            truth = truth_of(parts[part], classifier.classes)
+            probability = classifier.score([example.text for example in parts[part]]).probabilities[:, 1]
+            found.setdefault(name, {})[part] = scores(probability, truth)
+    return found
+
+
+def score_language_model(path: Path, sentences: Parts, films: Parts, classes: list[str]) -> dict[str, Any]:
+    """Return the probes' accuracies on a language model that has seen no label: both poolings, all neurons and one."""
+    runner = Runner(load_model(path).model)
+    sixth = PROTOCOL_TEXTS // 6
+    few = {
+        "train": films["train"][: PROTOCOL_TEXTS - 2 * sixth],
+        "valid": films["valid"][:sixth],
+        "test": films["test"][:sixth],
+    }
+    return {
+        name: probe_scores(featurize_parts(runner, parts), parts, classes)
+        | {"texts": {part: len(examples) for part, examples in parts.items()}}
+        for name, parts in (("sst", sentences), ("imdb", few))
+    }
+
+
+@torch.no_grad()
+def bits_per_byte(path: Path, text: NDArray[np.uint8]) -> float:
+    """Return a model's bits per byte of a text, read in STREAMS."""
+    model = load_model(path).model.eval()
+    length = (len(text) - 1) // STREAMS
+    ids = torch.from_numpy(text[: STREAMS * length].reshape(STREAMS, length).astype(np.int64))
+    targets = torch.from_numpy(text[1 : STREAMS * length + 1].reshape(STREAMS, length).astype(np.int64))
+    state, total, window = model.initial_state(STREAMS), 0.0, 512
+    for start in range(0, length, window):
+        part = slice(start, start + window)
+        loss, state = model.loss(ids[:, part], targets[:, part], state, None)
+        total += loss.item() * ids[:, part].shape[1]
+    return total / length / np.log(2)
+
+
+def compress(language_model: Path, measured: str, training: bytes) -> dict[str, Any]:
+    """Return the bits per byte of held-out text, by method."""
+    rule = TextRule()
+    plain_text = b"".join(rule.clean_all(measured.splitlines()))
+    text = np.frombuffer(plain_text, np.uint8)
+    counted = NgramModel(np.frombuffer(training, np.uint8), order=NGRAM_ORDER)
+    primed = len(lzma.compress(training + plain_text, preset=9)) - len(lzma.compress(training, preset=9))
+    return {
+        "bytes": len(text),
+        "training_bytes": len(training),
+        "language_model": bits_per_byte(language_model, text),
+        "shipped": bits_per_byte(PRETRAINED, text),
+        "ngram": {"order": NGRAM_ORDER, "bits_per_byte": counted.bits_per_byte(text)},
+        "xz_primed": 8 * primed / len(text),
+        "xz": 8 * len(lzma.compress(plain_text, preset=9)) / len(text),
+        "gzip": 8 * len(gzip.compress(plain_text, 9)) / len(text),
+    }
 
 
 def main() -> None:
-    """Measure, ship, print and write the JSON."""
+    """Ship, measure, and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--imdb", type=int, default=6000, help="labelled IMDB training texts to use: 4/6, 1/6, 1/6")
+    parser.add_argument("legs", type=Path, nargs="+", metavar="LEG")
+    parser.add_argument("--language-model", type=Path, required=True)
+    parser.add_argument("--held-out", type=Path, required=True)
+    parser.add_argument("--measured", type=Path, required=True)
+    parser.add_argument("--training", type=Path, required=True)
+    parser.add_argument("--fields", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--imdb", type=int, default=5000, help="held-out IMDB texts to score, 5,000 at most")
     args = parser.parse_args()
 
-    started = time.monotonic()
-    saved = load_model(args.model)
-    runner = Runner(saved.model)
-    figures: dict[str, Any] = {"training": saved.training}
-    sst = load_labelled(TransferConfig(model="", data="sst"), saved.rule)
-    figures["sst"] = probe_scores(featurize_parts(runner, sst.parts), sst.parts, sst.classes)
-    figures["sst"] |= baselines(sst.parts, sst.classes)
-    print("SST", figures["sst"], flush=True)
-    pooling = max(POOLINGS, key=lambda name: figures["sst"][name]["valid"])
-    report = ship(args.model, pooling, args.model.parent / "pretrained_transfer")
-    for probe in ("all_neurons", "neurons"):
-        del report.results[probe]["weights"]  # they are in the file itself
-    figures["shipped"] = {"pooling": pooling, "file_bytes": PRETRAINED.stat().st_size, "results": report.results}
-    imdb = load_labelled(TransferConfig(model="", data="imdb"), saved.rule)
-    picked = take(imdb.parts["train"], args.imdb)
-    sixth = args.imdb // 6
-    parts = {"train": picked[2 * sixth :], "valid": picked[:sixth], "test": picked[sixth : 2 * sixth]}
-    figures["imdb"] = probe_scores(featurize_parts(runner, parts), parts, imdb.classes)
-    figures["imdb"] |= baselines(parts, imdb.classes)
-    figures["imdb"]["texts"] = {part: len(examples) for part, examples in parts.items()}
-    print("IMDB", figures["imdb"], flush=True)
-    figures["seconds"] = time.monotonic() - started
+    work = Work(args.work, announce=lambda line: print(line, flush=True))
+    sst = load_labelled(TransferConfig(model="", data="sst"), TextRule())
+    imdb = load_labelled(TransferConfig(model="", data="imdb"), TextRule())
+    films = split_imdb(imdb.parts["train"], set(args.held_out.read_text().splitlines()))
+    films["test"] = films["test"][: args.imdb]
+    counts = {part: len(examples) for part, examples in films.items()}
+    before = weights_fingerprint(load_model(args.language_model).model)
+    protocol = work.result(
+        "protocol",
+        {"model": before, "texts": PROTOCOL_TEXTS},
+        lambda: score_language_model(args.language_model, sst.parts, films, sst.classes),
+    )
+    rivals = work.result(
+        "rivals",
+        {"texts": counts},
+        lambda: {"sst": baselines(sst.parts, sst.classes), "imdb": baselines(films, imdb.classes)},
+    )
+    legs = [json.loads((folder / "results.json").read_text()) for folder in args.legs]
+    last = args.legs[-1] / "classifier.pt"
+    work.result(
+        "ship", {"classifier": weights_fingerprint(load_model(last).model)}, lambda: ship(last, films, sst.parts)
+    )
+    shipped = {"model": weights_fingerprint(load_model(PRETRAINED).model)}
+    scored = {
+        "sst": work.result("sst", shipped, lambda: score_parts(sst.parts)),
+        "imdb": work.result("imdb", shipped | {"texts": counts}, lambda: score_parts(films)),
+    }
+    both = {part: sst.parts[part] + films[part] for part in ("train", "valid")}
+    fields = work.result("fields", shipped, lambda: score_fields(args.fields, both, sst.classes))
+    training = args.training.read_bytes()
+    bits = work.result(
+        "bits",
+        shipped | {"training": len(training)},
+        lambda: compress(args.language_model, args.measured.read_text(), training),
+    )
+    figures = {
+        "training": load_model(PRETRAINED).training,
+        "legs": [{key: leg[key] for key in ("data", "rows", "frozen", "finetuning", "seconds")} for leg in legs],
+        "language_model": protocol,
+        "rivals": rivals,
+        "shipped": {"file_bytes": PRETRAINED.stat().st_size, "texts": counts, **scored, "fields": fields},
+        "bits_per_byte": bits,
+        "stages": work.records(),
+    }
     print(write_result("pretrained", figures))
+    write_card()
 
 
 if __name__ == "__main__":

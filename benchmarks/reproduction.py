@@ -25,7 +25,7 @@ import torch
 from measuring import RESULTS, write_result
 from reproduction_compression import compare
 from reproduction_figures import draw_all
-from reproduction_page import PAGE, newest_figures, rendered
+from reproduction_page import PAGE, filled, newest_figures
 from reproduction_samples import steer
 from reproduction_scales import CLIP, LR, SCALES, SPLIT, SPLIT_SEED, STREAMS, WINDOW, Scale, chosen_scale
 from reproduction_stages import Work
@@ -117,7 +117,7 @@ def describe(work: Work, scale: Scale) -> dict[str, Any]:
 
 def draw(work: Work, scale: Scale, figures: dict[str, Any]) -> None:
     """Draw the figures of the page."""
-    path = tasks.featured_path(work, scale)
+    path = models.largest_path(work, scale)
     pooling = {name: pooling_of(figures["sizes"][-1][name]) for name in ("sst", "imdb")}
     transfers = {name: tasks.transfer_folder(work, path, name, pooling[name]) for name in pooling}
     draw_all(PAGE.with_suffix(""), figures, transfers=transfers, pooling=pooling)
@@ -125,7 +125,7 @@ def draw(work: Work, scale: Scale, figures: dict[str, Any]) -> None:
 
 def render(figures: dict[str, Any]) -> None:
     """Write the figures into the page."""
-    page = rendered(PAGE.read_text("utf-8"), figures)
+    page = filled(PAGE.read_text("utf-8"), figures)
     with atomic_open(PAGE) as file:
         file.write(page)
     print(PAGE)

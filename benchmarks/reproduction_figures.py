@@ -21,7 +21,7 @@ POOLED = {"last": "final state", "mean": "mean"}
 
 
 def draw_all(folder: Path, figures: dict[str, Any], *, transfers: dict[str, Path], pooling: dict[str, str]) -> None:
-    """Draw every figure into `folder`; `transfers` are the featured model's runs on SST and IMDB, with the better
+    """Draw every figure into `folder`; `transfers` are the largest model's runs on SST and IMDB, with the better
     pooling of each."""
     folder.mkdir(parents=True, exist_ok=True)
     for against in ("bytes", "seconds"):

@@ -12,8 +12,7 @@ STREAMS, WINDOW = 64, 128
 LR, WARMUP, CLIP = 6e-3, 100, 1.0
 """Peak 3e-3 at 64 streams; warm-up in steps."""
 SPLIT, SPLIT_SEED = (1000, 4, 4), 1
-"""Shards of IMDB's text that are trained on, validated on and measured on at the end. Dealt as those of the run that
-made the shipped model: what is held out here is held out from its last training, too."""
+"""Shards of IMDB's text that are trained on, validated on and measured on at the end."""
 GPU_BYTES = 390_000_000
 """Four epochs."""
 GPU_SIZES = (2048, 4096)
@@ -40,8 +39,6 @@ class Scale:
     precision: dict[str, int] = field(default_factory=dict)
     """Units, steps, streams and window of the runs in fp32, bf16 and fp16."""
     precision_valid_bytes: int = 60_000
-    shipped: bool
-    """The shipped model is transferred, too, and stands for the largest size in the figures."""
     imdb: int
     """Labelled IMDB texts: a fifth is held out."""
     finetuned: int
@@ -72,7 +69,6 @@ SMALL = Scale(
     beside_lstm=64,
     precision={"nhid": 32, "steps": 100, "batch_size": 8, "seq_length": 32},
     precision_valid_bytes=8_000,
-    shipped=False,
     imdb=3000,
     finetuned=600,
     finetune_epochs=1,
@@ -85,7 +81,6 @@ FULL = Scale(
     bytes=dict.fromkeys((128, 256, 512, 1024), 14_000_000),
     beside_lstm=512,
     precision={"nhid": 128, "steps": 2000, "batch_size": 8, "seq_length": 64},
-    shipped=True,
     imdb=25_000,
     finetuned=6000,
     finetune_epochs=4,

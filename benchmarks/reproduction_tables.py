@@ -4,9 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from reproduction_cells import error, megabytes, minutes, percent, table
-
-Figures = dict[str, Any]
+from cells import error, megabytes, minutes, percent, table
+from pieces import Figures
 
 POOLINGS = {"last": "final state", "mean": "mean"}
 # Source: Radford et al. 2017, arXiv:1704.01444; NVIDIA sentiment-discovery, its published table of sizes.
@@ -207,7 +206,7 @@ def machine(figures: Figures) -> str:
 
 def called(row: dict[str, Any]) -> str:
     """Name the model of a row of scores."""
-    return f"the shipped model, {row['nhid']:,} units" if row["is_shipped"] else f"{row['nhid']:,} units"
+    return f"{row['nhid']:,} units"
 
 
 def pooling_of(scores: dict[str, Any]) -> str:
@@ -226,7 +225,6 @@ TABLES: dict[str, Callable[[Figures], str]] = {
 VALUES: dict[str, Callable[[Figures], str]] = {
     "scale": lambda figures: figures["scale"],
     "largest": lambda figures: f"{figures['models'][-1]['nhid']:,} units",
-    "featured": lambda figures: called(figures["sizes"][-1]),
     "minutes": lambda figures: minutes(figures["seconds"]),
     "held-out": lambda figures: f"{figures['compression']['bytes'] / 1e3:,.0f} kB",
     "ngram-memory": lambda figures: megabytes(figures["compression"]["ngram"]["memory_bytes"]),

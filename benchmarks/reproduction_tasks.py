@@ -27,7 +27,6 @@ from sentneuron.core.data.text import TextRule
 from sentneuron.core.model.checkpoint import load_model
 from sentneuron.core.model.device import pick_device
 from sentneuron.core.model.fingerprint import weights_fingerprint
-from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer.cache import features_key, save_features
 from sentneuron.core.transfer.transfer import transfer
@@ -51,25 +50,21 @@ def make_imdb(work: Work, scale: Scale, *, count: int) -> str:
 
 
 def score_sizes(work: Work, scale: Scale, *, imdb: str, device: str) -> list[dict[str, Any]]:
-    """Transfer every size to SST and IMDB, and where the scale says so the shipped model; return the scores, smallest
-    size first and the shipped model last."""
+    """Transfer every size to SST and IMDB; return the scores, smallest size first.
+
+    The shipped model is not among them: it has seen labels of both.
+    """
     paths = [model_path(work, ModelConfig(nhid=nhid), num_bytes) for nhid, num_bytes in sorted(scale.bytes.items())]
     return [
         {
             "nhid": load_model(path).model.config.nhid,
-            "is_shipped": path == PRETRAINED,
             **{
                 name: transfer_model(work, path, name, data, seed=scale.seed, device=device)
                 for name, data in (("sst", "sst"), ("imdb", imdb))
             },
         }
-        for path in [*paths, *([PRETRAINED] if scale.shipped else [])]
+        for path in paths
     ]
-
-
-def featured_path(work: Work, scale: Scale) -> Path:
-    """Return the model of the figures, the labels and the fine-tuning: the last of `score_sizes`."""
-    return PRETRAINED if scale.shipped else largest_path(work, scale)
 
 
 def score_marks(work: Work, scale: Scale, *, device: str) -> list[dict[str, Any]]:
@@ -103,12 +98,12 @@ def score_baselines(work: Work, *, imdb: str) -> dict[str, dict[str, float]]:
 
 
 def score_finetuned(work: Work, scale: Scale, *, imdb: str, device: str) -> dict[str, Any]:
-    """Fine-tune the featured model on SST and on some of IMDB, by the mean over the text; return frozen and tuned."""
+    """Fine-tune the largest model on SST and on some of IMDB, by the mean over the text; return frozen and tuned."""
     found = {}
     for name, data in (("sst", "sst"), ("imdb", imdb)):
-        path = featured_path(work, scale)
+        path = largest_path(work, scale)
         saved = load_model(path)
-        output = work.folder / f"finetuned_{name_of(path)}_{name}"
+        output = work.folder / f"finetuned_{path.stem}_{name}"
         config = TransferConfig(
             model=str(path),
             data=data,
@@ -165,17 +160,12 @@ def transfer_model(work: Work, model: Path, name: str, data: str, *, seed: int, 
                 (output / f"features_{part}.npz").unlink()
         return scores
 
-    return work.result(f"{name}_{name_of(model)}", settings, compute)
+    return work.result(f"{name}_{model.stem}", settings, compute)
 
 
 def transfer_folder(work: Work, model: Path, name: str, pooling: str) -> Path:
     """Return where a run of `transfer` leaves its files."""
-    return work.folder / f"transfer_{name_of(model)}_{name}_{pooling}"
-
-
-def name_of(model: Path) -> str:
-    """Return what stages and folders call a model file."""
-    return "shipped" if model == PRETRAINED else model.stem
+    return work.folder / f"transfer_{model.stem}_{name}_{pooling}"
 
 
 def keep_features(runner: Runner, labelled: LabelledTexts, outputs: dict[Pooling, Path]) -> None:

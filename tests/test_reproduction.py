@@ -179,9 +179,9 @@ def test_a_gpu_brings_larger_sizes_at_full_scale_and_a_size_can_be_left_out():
 def test_the_page_says_what_the_figures_say():
     page = importlib.import_module("reproduction_page")
     text = page.PAGE.read_text("utf-8")
-    assert page.rendered(text, page.newest_figures()) == text
+    assert page.filled(text, page.newest_figures()) == text
     named = defaultdict(set)
-    for kind, name, _ in page.PIECE.findall(text):
+    for kind, name, _ in importlib.import_module("pieces").PIECE.findall(text):
         named[kind].add(name)
     assert named["table"] == set(page.TABLES)
     assert named["value"] <= set(page.VALUES)
@@ -189,16 +189,16 @@ def test_the_page_says_what_the_figures_say():
 
 def test_no_measured_number_stands_in_the_page_by_hand():
     page = importlib.import_module("reproduction_page")
-    text = page.prose(page.PAGE.read_text("utf-8"))
+    text = importlib.import_module("pieces").prose(page.PAGE.read_text("utf-8"))
     aims, settings = {"82 %", "72 %", "88 %", "78 %"}, {"3e-3"}
     percentages_and_decimals = set(re.findall(r"\d+(?:\.\d+)? ?%|\d+\.\d+|\de-\d", text))
     assert percentages_and_decimals == aims | settings
 
 
 def test_a_piece_that_nothing_renders_is_an_error():
-    page = importlib.import_module("reproduction_page")
+    pieces = importlib.import_module("pieces")
     with pytest.raises(KeyError, match="nothing"):
-        page.rendered("<!-- value: nothing -->3<!-- end -->", {})
+        pieces.rendered("<!-- value: nothing -->3<!-- end -->", {}, tables={}, values={})
 
 
 def test_the_figures_state_machine_versions_settings_and_seconds():

@@ -1,4 +1,4 @@
-"""How the page writes numbers and tables."""
+"""How pages write numbers and tables."""
 
 from collections.abc import Iterable, Sequence
 
