@@ -25,7 +25,8 @@ from sentneuron.core.data.given import Texts, listed
 from sentneuron.core.errors import DataError, InputNotFoundError, UsageError
 from sentneuron.core.generation import generate as generation
 from sentneuron.core.generation.heatmap import values_at, without_surrogates
-from sentneuron.core.generation.neurons import choose_neuron
+from sentneuron.core.generation.neurons import NeuronName, choose_neuron
+from sentneuron.core.generation.watch import make_watch
 from sentneuron.core.model.checkpoint import load_model
 from sentneuron.core.model.classifier_parts import few_indices
 from sentneuron.core.model.device import pick_device
@@ -141,13 +142,15 @@ class SentimentModel:
                 scored.append(classifier.score(given[start : start + TEXTS_AT_ONCE]))
         return Classification.from_scores(classifier, scored)
 
-    def trace(self, text: str, neuron: int | None = None) -> NDArray[np.float32]:
+    def trace(self, text: str, neuron: NeuronName | None = None) -> NDArray[np.float32]:
         """Return the neuron's cell value after each character's last byte: one value a character of `text` as given.
 
-        A character that yields no byte repeats the value before it. The neuron is the sentiment neuron unless named.
+        A character that yields no byte repeats the value before it. The neuron is the sentiment neuron unless named;
+        `all` gives the classifier's score, as if the text's features were those of that moment.
 
         Raises:
-            UsageError: `text` is no string; there is no such neuron, or no sentiment neuron and none named.
+            UsageError: `text` is no string; there is no such neuron, or no sentiment neuron and none named; all of
+                them without a classifier of two classes.
         """
         _require_string(text)
         saved = self._saved
@@ -158,7 +161,7 @@ class SentimentModel:
             )
         data, offsets = generation.prompt_bytes(self._saved.rule, without_surrogates(text))
         with self._lock:
-            [byte_values] = traces(self._runner, [data], shown.index)
+            [byte_values] = traces(self._runner, [data], make_watch(self._runner, shown, saved.classifier))
         return np.array(values_at(offsets, byte_values), np.float32)
 
     @overload
@@ -172,7 +175,7 @@ class SentimentModel:
         top_p: float | None = ...,
         seed: int = ...,
         overwrite: float | Mapping[int, float] | None = ...,
-        neuron: int | None = ...,
+        neuron: NeuronName | None = ...,
         num_samples: None = ...,
     ) -> str: ...
 
@@ -187,7 +190,7 @@ class SentimentModel:
         top_p: float | None = ...,
         seed: int = ...,
         overwrite: float | Mapping[int, float] | None = ...,
-        neuron: int | None = ...,
+        neuron: NeuronName | None = ...,
         num_samples: int,
     ) -> list[str]: ...
 
@@ -201,7 +204,7 @@ class SentimentModel:
         top_p: float | None = GenerateConfig.top_p,
         seed: int = GenerateConfig.seed,
         overwrite: float | Mapping[int, float] | None = None,
-        neuron: int | None = GenerateConfig.neuron,
+        neuron: NeuronName | None = GenerateConfig.neuron,
         num_samples: int | None = None,
     ) -> str | list[str]:
         """Return `text` with `length` bytes more behind it; a list of texts where `num_samples` says how many.

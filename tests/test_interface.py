@@ -208,7 +208,7 @@ def test_the_chunk_size_does_not_show(model, monkeypatch):
 def test_a_trace_is_what_the_heatmap_shows(make_model_file, text):
     path = make_model_file()
     model, saved = sentneuron.load(path), load_model(path)
-    for neuron in (None, 3):
+    for neuron in (None, 3, "all"):
         shown = generate(saved, GenerateConfig(text=text, heatmap=True, neuron=neuron)).samples[0]
         found = model.trace(text, neuron)
         assert len(found) == len(text)

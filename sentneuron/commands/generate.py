@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sentneuron.commands.options import Bf16, Config, Debug, Device, Fp16, Json, Quiet, Seed, Verbose, Weights, option
-from sentneuron.commands.parsing import parse_precision
+from sentneuron.commands.parsing import parse_neuron, parse_precision
 from sentneuron.core.atomic import require_place
 from sentneuron.core.config import GenerateConfig
 from sentneuron.core.errors import UsageError
@@ -40,8 +40,12 @@ def generate(
         bool, option("--heatmap", help="Colour each character by the neuron's value, here and in PNG and HTML.")
     ] = GenerateConfig.heatmap,
     neuron: Annotated[
-        int | None, option(help="Neuron to show and to overwrite; default: the classifier's heaviest.")
-    ] = GenerateConfig.neuron,
+        str | None,
+        option(
+            metavar="I|all",
+            help="Neuron to show and to overwrite, or all: show the classifier's score. Default: its heaviest.",
+        ),
+    ] = None,
     overwrite: Annotated[
         str | None, option(help="Pin the neuron while generating: +1, -1, VALUE, or 2388=1,17=-0.5.")
     ] = GenerateConfig.overwrite,
@@ -71,7 +75,7 @@ def generate(
         num_samples=num_samples,
         model=model,
         heatmap=heatmap,
-        neuron=neuron,
+        neuron=GenerateConfig.neuron if neuron is None else parse_neuron(neuron),
         overwrite=overwrite,
         negate=negate,
         save=save,

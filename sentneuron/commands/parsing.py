@@ -1,4 +1,6 @@
-"""Option values that are written as one word and mean several numbers."""
+"""Option values that are written as one word and mean numbers, or one of several things."""
+
+from typing import Literal
 
 from sentneuron.core.config import Precision
 from sentneuron.core.errors import UsageError
@@ -14,6 +16,20 @@ def parse_counts(option: str, value: str) -> tuple[int, ...]:
         return tuple(int(part) for part in value.split(","))
     except ValueError:
         raise UsageError(f"{option} is {value!r}", hint="give whole numbers parted by commas, as in 1000,1,1") from None
+
+
+def parse_neuron(value: str) -> int | Literal["all"]:
+    """Read a neuron's number, or `all`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if value == "all":
+        return "all"
+    try:
+        return int(value)
+    except ValueError:
+        raise UsageError(f"--neuron is {value!r}", hint="give a neuron's number, or all") from None
 
 
 def parse_precision(precision: Precision | None = None, *, fp16: bool, bf16: bool, default: Precision) -> Precision:

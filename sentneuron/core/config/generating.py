@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sentneuron.core.config.model import Precision
 from sentneuron.core.errors import UsageError
@@ -29,8 +30,8 @@ class GenerateConfig:
     """Model; default: model_transfer/classifier.pt here, then the pretrained one."""
     heatmap: bool = False
     """Colour each character by the neuron's value."""
-    neuron: int | None = None
-    """Neuron to show and to overwrite; default: the classifier's heaviest."""
+    neuron: int | Literal["all"] | None = None
+    """Neuron to show and to overwrite, or all, whose score is shown; default: the classifier's heaviest."""
     overwrite: str | None = None
     """Pin the neuron's cell state: +1, -1, VALUE, or NEURON=VALUE,…"""
     negate: bool = False

@@ -23,9 +23,10 @@ from sentneuron.core.generation.heatmap import (
     values_at,
     without_surrogates,
 )
-from sentneuron.core.generation.neurons import ShownNeuron, choose_neuron, parse_overwrite
+from sentneuron.core.generation.neurons import ALL, NeuronName, ShownNeuron, choose_neuron, parse_overwrite
 from sentneuron.core.generation.own_scale import SCALE_WITHOUT_DECODER, own_scale
 from sentneuron.core.generation.sampling import Progress, sample
+from sentneuron.core.generation.watch import make_watch
 from sentneuron.core.model.checkpoint import SavedModel
 from sentneuron.core.model.runner import Runner
 
@@ -69,15 +70,20 @@ def generate(
     """
     length = num_bytes_to_generate(config)
     num_units = saved.model.config.num_features(all_layers=saved.all_layers)
-    neuron = choose_neuron(saved.classifier, num_units, requested=config.neuron, known=saved.sentiment_neuron)
+
+    def chosen(requested: NeuronName | None) -> ShownNeuron | None:
+        return choose_neuron(saved.classifier, num_units, requested=requested, known=saved.sentiment_neuron)
+
+    neuron = chosen(config.neuron)
     require_neuron(config, neuron)
     pins = {}
     if config.overwrite is not None:
         if length == 0:
             raise UsageError("--overwrite steers what is generated, and nothing is", hint="add --gen-length 200")
-        pins = parse_overwrite(config.overwrite, num_units, neuron=neuron)
-        if neuron is not None and "=" not in config.overwrite:
-            announce(neuron.describe_pin(pins[neuron.index]))
+        pinned = chosen(None if config.neuron == ALL else config.neuron)
+        pins = parse_overwrite(config.overwrite, num_units, neuron=pinned)
+        if pinned is not None and "=" not in config.overwrite:
+            announce(pinned.describe_pin(*pins.values()))
     if length and not saved.has_decoder:
         raise DataError(
             "the model holds no decoder, so nothing can be generated with it",
@@ -97,8 +103,9 @@ def generate(
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     on_text(text)
     runner = runner or Runner(saved.model, precision=config.precision, all_layers=saved.all_layers)
-    if config.heatmap and neuron is not None and neuron.scale is None:
-        scale = own_scale(runner, saved.rule, neuron.index) if saved.has_decoder else SCALE_WITHOUT_DECODER
+    watch = None if neuron is None else make_watch(runner, neuron, saved.classifier)
+    if config.heatmap and neuron is not None and watch is not None and neuron.scale is None:
+        scale = own_scale(runner, saved.rule, watch) if saved.has_decoder else SCALE_WITHOUT_DECODER
         neuron = replace(neuron, scale=scale)
     made = sample(
         runner,
@@ -109,7 +116,7 @@ def generate(
         top_k=config.top_k,
         top_p=config.top_p,
         seed=config.seed,
-        neuron=None if neuron is None else neuron.index,
+        watch=watch,
         pins=pins,
         keep=keep,
         on_bytes=lambda ids: on_text(decoder.decode(bytes(ids[:1]))),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sentneuron.core.generation.neurons import ShownNeuron
+from sentneuron.core.generation.neurons import NeuronName, ShownNeuron, titled
 
 Colour = tuple[int, int, int]
 
@@ -28,10 +28,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class ColourScale:
     """The map from cell values to levels: -1 full red, 0 neutral, 1 full green."""
 
-    neuron: int
-    """Unit whose values these are."""
+    neuron: NeuronName
+    """Unit whose values these are, or all together."""
     limit: float
-    """Absolute cell value, above zero, at which the colour is full."""
+    """Absolute value, above zero, at which the colour is full."""
     direction: int
     """+1 where green is high, -1 where green is low."""
     red_class: str = ""
@@ -58,19 +58,19 @@ class ColourScale:
         """Return `scale: red -0.41 (negative) … green +0.41 (positive), neuron 388`."""
         red = f"{self.red} ({self.red_class})" if self.red_class else self.red
         green = f"{self.green} ({self.green_class})" if self.green_class else self.green
-        return f"scale: red {red} … green {green}, neuron {self.neuron}"
+        return f"scale: red {red} … green {green}, {titled(self.neuron)}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CharacterValues:
-    """A text and one neuron's cell value after each of its characters."""
+    """A text, and after each of its characters one neuron's cell value or what all say together."""
 
     text: str
     """Characters as given, and as generated."""
     values: list[float]
     """One a character; empty where no neuron was recorded."""
-    neuron: int | None
-    """Unit that the values are of."""
+    neuron: NeuronName | None
+    """Unit that the values are of, or all together."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `--save x.jsonl` writes of a sample."""

@@ -1,10 +1,10 @@
 """Which neuron is shown and pinned: its number, the cell value that saturates its colour, and its sign.
 
 Neurons are numbered as the classifier's features are: units of the top layer, or of all layers, bottom layer first,
-where it was transferred with `--all-layers`. A classifier's neurons carry a sign, the side of the cell value that
-speaks for a class in the regression on all neurons. Of two exclusive classes this is the later one, "positive", and the
-other side speaks for the earlier. Of more classes, or of labels of which several may hold, it is the one on which the
-neuron weighs most; the other side speaks against that one and for none.
+where it was transferred with `--all-layers`; ALL is what they say together (`watch`). A classifier's neurons carry a
+sign, the side of the cell value that speaks for a class in the regression on all neurons. Of two exclusive classes this
+is the later one, "positive", and the other side speaks for the earlier. Of more classes, or of labels of which several
+may hold, it is the one on which the neuron weighs most; the other side speaks against that one and for none.
 
 A plain language model knows neither neuron nor sign: the neuron is named by the user, and its sign is that of the
 cell value. Where the model is a published one with a sentiment neuron that is known, as OpenAI's, it is that one, and
@@ -14,17 +14,25 @@ high values are positive.
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
 from sentneuron.core.errors import UsageError
 from sentneuron.core.model.classifier_parts import feature_weights
 
+ALL: Final = "all"
+NeuronName = int | Literal["all"]
+
+
+def titled(index: NeuronName) -> str:
+    """Return `neuron 388`, or `all neurons`."""
+    return "all neurons" if index == ALL else f"neuron {index}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShownNeuron:
-    """A neuron, as the heatmap and `--overwrite` see it."""
+    """A neuron, as the heatmap and `--overwrite` see it, or all of them together."""
 
-    index: int
+    index: NeuronName
     """Number of the unit among the classifier's features."""
     scale: float | None = None
     """Cell value, above zero, at which the colour is full; None where the file does not say."""
@@ -35,14 +43,20 @@ class ShownNeuron:
     positive: str = ""
     """Class that the positive side speaks for; empty where no classifier says."""
 
+    @property
+    def unit(self) -> int:
+        """The unit's number; not asked of all together."""
+        assert self.index != ALL
+        return self.index
+
     def describe_pin(self, value: float) -> str:
         """Return `neuron 388 is held at -1, the side of positive`."""
         side = self.positive if self.sign * value > 0 else self.negative if value else ""
-        return f"neuron {self.index} is held at {value:+g}" + (f", the side of {side}" if side else "")
+        return f"neuron {self.unit} is held at {value:+g}" + (f", the side of {side}" if side else "")
 
 
 def choose_neuron(
-    classifier: dict[str, Any] | None, num_units: int, *, requested: int | None, known: int | None = None
+    classifier: dict[str, Any] | None, num_units: int, *, requested: NeuronName | None, known: int | None = None
 ) -> ShownNeuron | None:
     """Return the neuron asked for, else the classifier's heaviest, else the one `known`; None where there is none.
 
@@ -50,8 +64,10 @@ def choose_neuron(
     without a classifier (`SavedModel.sentiment_neuron`), whose high values are positive.
 
     Raises:
-        UsageError: the model has no such neuron.
+        UsageError: the model has no such neuron, or no classifier of two classes that all could speak for.
     """
+    if requested == ALL:
+        return _all_neurons(classifier)
     if requested is not None:
         check_in_range(requested, num_units, option="--neuron")
     if classifier is None:
@@ -66,9 +82,27 @@ def choose_neuron(
     if weight == 0:
         return ShownNeuron(index=index, scale=scale)
     names = [spoken(str(name)) for name in classifier["classes"]]
-    is_binary = len(names) == 2 and not classifier["multi_label"]
-    negative, positive = names if is_binary else (f"not {names[row]}", names[row])
+    negative, positive = names if _is_binary(classifier) else (f"not {names[row]}", names[row])
     return ShownNeuron(index=index, scale=scale, sign=1 if weight > 0 else -1, negative=negative, positive=positive)
+
+
+def _all_neurons(classifier: dict[str, Any] | None) -> ShownNeuron:
+    if classifier is None:
+        raise UsageError(
+            "--neuron all: a plain language model has no classifier to ask",
+            hint="name a neuron with --neuron I, or make a classifier with 'sentneuron transfer'",
+        )
+    if not _is_binary(classifier):
+        raise UsageError(
+            f"--neuron all: the classifier knows {len(classifier['classes'])} labels, and the heatmap has two sides",
+            hint="name a neuron with --neuron I",
+        )
+    negative, positive = (spoken(str(name)) for name in classifier["classes"])
+    return ShownNeuron(index=ALL, negative=negative, positive=positive)
+
+
+def _is_binary(classifier: dict[str, Any]) -> bool:
+    return len(classifier["classes"]) == 2 and not classifier["multi_label"]
 
 
 def spoken(name: str) -> str:
@@ -89,7 +123,7 @@ def parse_overwrite(overwrite: str, num_units: int, *, neuron: ShownNeuron | Non
                 f"--overwrite {overwrite}: a plain language model has no sentiment neuron",
                 hint="name one with --neuron I, or give I=VALUE",
             )
-        return {neuron.index: neuron.sign * value}
+        return {neuron.unit: neuron.sign * value}
     pins: dict[int, float] = {}
     for part in overwrite.split(","):
         unit, equals, number = part.partition("=")

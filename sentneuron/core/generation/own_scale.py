@@ -9,6 +9,7 @@ import numpy as np
 
 from sentneuron.core.data.text import TextRule
 from sentneuron.core.generation.sampling import sample
+from sentneuron.core.generation.watch import Watch
 from sentneuron.core.model.runner import Runner
 
 NUM_STREAMS, LENGTH = 64, 128
@@ -18,13 +19,13 @@ SCALE_WITHOUT_DECODER = 1.0
 """For a model that can make no text. Source: the limits of NVIDIA's own heatmaps, sentiment-discovery's generate.py."""
 
 
-def own_scale(runner: Runner, rule: TextRule, unit: int) -> float:
-    """Return the 99th percentile of the size of a top-layer unit's cell value over text of the model's own; above zero.
+def own_scale(runner: Runner, rule: TextRule, watch: Watch) -> float:
+    """Return the 99th percentile of the size of what is watched, over text of the model's own; above zero.
 
-    1 for a unit that is zero everywhere.
+    1 for what is zero everywhere.
 
     Raises:
         DataError: the model's output is not finite.
     """
-    made = sample(runner, rule.clean("").removesuffix(b" "), length=LENGTH, num_samples=NUM_STREAMS, neuron=unit)
+    made = sample(runner, rule.clean("").removesuffix(b" "), length=LENGTH, num_samples=NUM_STREAMS, watch=watch)
     return float(np.percentile(np.abs(np.array(made.sample_values)), PERCENTILE)) or 1.0

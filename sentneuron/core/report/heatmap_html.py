@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sentneuron.core.atomic import atomic_open
 from sentneuron.core.generation.heatmap import NUM_STEPS, CharacterValues, ColourScale, colour
+from sentneuron.core.generation.neurons import titled
 from sentneuron.core.printable import printable
 from sentneuron.core.report.heatmap_layout import COLUMNS, Cell, cells, runs
 from sentneuron.core.report.markup import document
@@ -41,7 +42,7 @@ def write_html(path: Path, samples: Sequence[CharacterValues], scale: ColourScal
 def page(samples: Sequence[CharacterValues], scale: ColourScale) -> str:
     """Return the whole document."""
     paragraphs = "\n".join(paragraph(one, scale) for one in samples)
-    return document(f"neuron {scale.neuron}", f"{paragraphs}\n{legend(scale)}", style=STYLE)
+    return document(titled(scale.neuron), f"{paragraphs}\n{legend(scale)}", style=STYLE)
 
 
 def paragraph(sample: CharacterValues, scale: ColourScale) -> str:
@@ -56,7 +57,7 @@ def legend(scale: ColourScale) -> str:
     red = escape(printable(f"{scale.red_class} {scale.red}".strip()))
     green = escape(printable(f"{scale.green} {scale.green_class}".strip()))
     return (
-        f'<div class="scale"><span class="neuron">neuron {scale.neuron}</span><span>{red}</span>'
+        f'<div class="scale"><span class="neuron">{titled(scale.neuron)}</span><span>{red}</span>'
         f'<span class="bar" style="background: linear-gradient(to right, {stops})"></span><span>{green}</span></div>'
     )
 

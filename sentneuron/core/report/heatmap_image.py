@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sentneuron.core.atomic import atomic_path
 from sentneuron.core.generation.heatmap import NUM_STEPS, CharacterValues, ColourScale, colour
+from sentneuron.core.generation.neurons import titled
 from sentneuron.core.printable import printable
 from sentneuron.core.report.heatmap_layout import COLUMNS, Cell, is_sequence, runs, width, wrap
 
@@ -87,7 +88,7 @@ def draw_legend(canvas: ImageDraw.ImageDraw, scale: ColourScale, size: tuple[int
     end = size[0] - MARGIN
     canvas.line((MARGIN, top + 12, end, top + 12), RULE, width=2)
     small = font(SMALL_SIZE)
-    canvas.text((MARGIN, middle), f"neuron {scale.neuron}", FAINT, small, anchor="lm")
+    canvas.text((MARGIN, middle), titled(scale.neuron), FAINT, small, anchor="lm")
 
     green = f"{scale.green} {shorten(scale.green_class)}".strip()
     red = f"{shorten(scale.red_class)} {scale.red}".strip()

@@ -63,7 +63,7 @@ def draw_report(
         rule,
         data.parts[part],
         _has_class(data, part),
-        features[part][:, neuron.index],
+        features[part][:, neuron.unit],
         probabilities,
         data.classes,
         neuron=neuron,

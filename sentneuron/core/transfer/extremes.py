@@ -42,7 +42,7 @@ def extreme_texts(
     chosen = dict(_choose(examples, has_class, values, probabilities, classes, neuron=neuron, multi_label=multi_label))
     numbers = sorted({number for group in chosen.values() for number in group})
     cleaned = [rule.clean_with_offsets(examples[number].text) for number in numbers]
-    values_of = traces(runner, [clean for clean, _ in cleaned], neuron.index)
+    values_of = traces(runner, [clean for clean, _ in cleaned], lambda state: runner.cells(state)[:, neuron.unit])
     texts: dict[int, ShownText] = {}
     for number, (_, offsets), trace in zip(numbers, cleaned, values_of, strict=True):
         row = probabilities[number]

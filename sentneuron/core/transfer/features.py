@@ -124,12 +124,13 @@ def require_finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @torch.inference_mode()
-def traces(runner: ByteRunner, texts: Sequence[bytes], neuron: int) -> list[list[float]]:
-    """Return one neuron's cell value after every byte of each text; the texts run side by side."""
+def traces(runner: ByteRunner, texts: Sequence[bytes], watch: Callable[[State], Tensor]) -> list[list[float]]:
+    """Return what `watch` reads from the state (B streams, B values) after every byte of each text; the texts run side
+    by side."""
     streams = pack([len(text) for text in texts], num_streams=len(texts))
     seen: list[list[float]] = [[] for _ in streams]
-    for step in sweep(runner, texts, streams):
-        for own, value in zip(seen, step.values[:, neuron].tolist(), strict=False):
+    for step in sweep(runner, texts, streams, read=watch):
+        for own, value in zip(seen, step.values.tolist(), strict=False):
             own.append(value)
     found: list[list[float]] = [[] for _ in texts]
     for stream, own in zip(streams, seen, strict=True):

@@ -69,7 +69,8 @@ def fit(
     if config.finetune is None:
         return frozen
     started = time.monotonic()
-    announce(f"fine-tuning on {len(texts['train']):,} texts, for {config.finetune.epochs} epochs at the most")
+    epochs = "one epoch" if config.finetune.epochs == 1 else f"{config.finetune.epochs} epochs at the most"
+    announce(f"fine-tuning on {len(texts['train']):,} texts, for {epochs}")
     share = part_of(progress, num_bytes, total - num_bytes, total)
     record = finetune(saved, frozen.probes.every, data, config, progress=share, announce=announce)
     runner = make_runner(config, saved)

@@ -13,7 +13,9 @@ from sentneuron.core.data.text import TextRule
 from sentneuron.core.errors import UsageError
 from sentneuron.core.generation.generate import Generated, generate, prompt_bytes, write_samples
 from sentneuron.core.generation.heatmap import CharacterValues
+from sentneuron.core.generation.neurons import ShownNeuron
 from sentneuron.core.generation.sampling import sample
+from sentneuron.core.generation.watch import make_watch
 from sentneuron.core.model.checkpoint import SavedModel
 from sentneuron.core.model.language_model import LanguageModel
 from sentneuron.core.model.runner import Runner
@@ -193,7 +195,9 @@ def test_a_language_models_scale_is_its_own_and_the_same_whatever_is_asked_of_it
         assert made.scale is not None
         scales.add(made.scale.limit)
     (limit,) = scales
-    own = [sample(Runner(language_model.model), b"\n ", length=128, seed=0, neuron=7, num_samples=64)]
+    runner = Runner(language_model.model)
+    watch = make_watch(runner, ShownNeuron(index=7), None)
+    own = [sample(runner, b"\n ", length=128, seed=0, watch=watch, num_samples=64)]
     sizes = sorted(abs(value) for values in own[0].sample_values for value in values)
     assert sum(size > limit for size in sizes) == pytest.approx(len(sizes) / 100, abs=1)
     assert limit != 1.0

@@ -30,6 +30,11 @@ def logits_of(probabilities: dict[int, float]) -> torch.Tensor:
     return logits
 
 
+def cell(runner, unit):
+    """What reads a unit's cell value."""
+    return lambda state: runner.cells(state)[:, unit]
+
+
 def test_a_draw_falls_where_the_cumulative_probability_says():
     logits = logits_of({10: 0.5, 20: 0.3, 30: 0.2})
     draws = {0.0: 10, 0.49: 10, 0.51: 20, 0.79: 20, 0.81: 30, 1 - 2**-53: 30}
@@ -132,7 +137,7 @@ def test_temperature_zero_is_the_chain_of_likeliest_bytes(runner: Runner):
 
 
 def test_recorded_values_are_the_cell_after_each_byte(runner: Runner):
-    made = sample(runner, b"\n ab", length=9, num_samples=2, neuron=7)
+    made = sample(runner, b"\n ab", length=9, num_samples=2, watch=cell(runner, 7))
     state = runner.initial_state(1)
     expected = []
     for byte in b"\n ab" + made.samples[1]:
@@ -142,8 +147,8 @@ def test_recorded_values_are_the_cell_after_each_byte(runner: Runner):
 
 
 def test_a_pinned_neuron_holds_its_value_at_every_step_and_steers_the_rest(runner: Runner):
-    free = sample(runner, b"\n ab", length=40, temperature=0, neuron=7)
-    pinned = sample(runner, b"\n ab", length=40, temperature=0, neuron=7, pins={7: 5.0, 2: -5.0})
+    free = sample(runner, b"\n ab", length=40, temperature=0, watch=cell(runner, 7))
+    pinned = sample(runner, b"\n ab", length=40, temperature=0, watch=cell(runner, 7), pins={7: 5.0, 2: -5.0})
     assert {*pinned.prompt_values, *pinned.sample_values[0]} == {5.0}
     assert pinned.samples != free.samples
 
@@ -151,21 +156,21 @@ def test_a_pinned_neuron_holds_its_value_at_every_step_and_steers_the_rest(runne
 def test_on_all_layers_a_number_names_a_unit_of_any_layer_from_the_bottom_up(runner: Runner):
     deep = Runner(runner.model, all_layers=True)
     top, bottom = 12 + 7, 7
-    free = {unit: sample(deep, b"\n ab", length=9, neuron=unit) for unit in (top, bottom)}
-    assert free[top] == sample(runner, b"\n ab", length=9, neuron=7)
+    free = {unit: sample(deep, b"\n ab", length=9, watch=cell(deep, unit)) for unit in (top, bottom)}
+    assert free[top] == sample(runner, b"\n ab", length=9, watch=cell(runner, 7))
     assert free[bottom].prompt_values != free[top].prompt_values
-    pinned = sample(deep, b"\n ab", length=9, neuron=top, pins={bottom: 4.0})
+    pinned = sample(deep, b"\n ab", length=9, watch=cell(deep, top), pins={bottom: 4.0})
     assert pinned.prompt_values[0] == free[top].prompt_values[0]  # a pin shows from the next byte on
     assert pinned.prompt_values[1] != free[top].prompt_values[1]
-    assert set(sample(deep, b"\n ab", length=9, neuron=bottom, pins={bottom: 4.0}).prompt_values) == {4.0}
+    assert set(sample(deep, b"\n ab", length=9, watch=cell(deep, bottom), pins={bottom: 4.0}).prompt_values) == {4.0}
 
 
 def test_what_is_not_kept_is_handed_out_all_the_same(runner: Runner):
     seen: list[list[int]] = []
-    made = sample(runner, b"\n ", length=8, num_samples=2, neuron=7, keep=False, on_bytes=seen.append)
+    made = sample(runner, b"\n ", length=8, num_samples=2, watch=cell(runner, 7), keep=False, on_bytes=seen.append)
     assert (made.samples, [len(values) for values in made.sample_values]) == ([b"", b""], [0, 0])
     assert len(made.prompt_values) == 2
-    kept = sample(runner, b"\n ", length=8, num_samples=2, neuron=7).samples
+    kept = sample(runner, b"\n ", length=8, num_samples=2, watch=cell(runner, 7)).samples
     assert [bytes(row[index] for row in seen) for index in range(2)] == kept
 
 

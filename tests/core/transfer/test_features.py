@@ -23,6 +23,11 @@ def texts_of_lengths(lengths, seed=0):
     return [bytes(rng.integers(32, 127, length, dtype=np.uint8)) for length in lengths]
 
 
+def cell(runner, unit):
+    """What reads a unit's cell value."""
+    return lambda state: runner.cells(state)[:, unit]
+
+
 def test_the_last_state_is_a_feature(sum_runner):
     found = featurize(sum_runner, [b"ab", b"", b"abc"])
     expected = [sum(text) * UNITS for text in (b"ab", b"", b"abc")]
@@ -185,21 +190,25 @@ def test_no_texts_have_no_features(sum_runner):
 def test_a_trace_has_the_value_after_every_byte(sum_runner):
     sums = np.cumsum(list(b"abc"))
     for unit in (2, 0):
-        np.testing.assert_allclose(traces(sum_runner, [b"abc"], unit), [sums * UNITS[unit]], rtol=1e-6)
-    assert traces(sum_runner, [b""], 1) == [[]]
+        np.testing.assert_allclose(
+            traces(sum_runner, [b"abc"], cell(sum_runner, unit)), [sums * UNITS[unit]], rtol=1e-6
+        )
+    assert traces(sum_runner, [b""], cell(sum_runner, 1)) == [[]]
 
 
 def test_a_trace_ends_with_the_feature(language_model):
     runner = Runner(language_model.model)
     text = b"\n A trace and its feature. "
     for unit in (3, 1):
-        assert traces(runner, [text], unit)[0][-1] == pytest.approx(featurize(runner, [text])[0, unit], abs=1e-6)
+        assert traces(runner, [text], cell(runner, unit))[0][-1] == pytest.approx(
+            featurize(runner, [text])[0, unit], abs=1e-6
+        )
 
 
 def test_texts_side_by_side_have_the_values_that_each_has_alone(language_model):
     runner = Runner(language_model.model)
     texts = [b"\n short ", b"\n a much longer text than the others ", b"", b"\n b "]
-    together = traces(runner, texts, 5)
+    together = traces(runner, texts, cell(runner, 5))
     for text, values in zip(texts, together, strict=True):
-        np.testing.assert_allclose(values, traces(runner, [text], 5)[0], atol=1e-5)
-    assert traces(runner, [], 5) == []
+        np.testing.assert_allclose(values, traces(runner, [text], cell(runner, 5))[0], atol=1e-5)
+    assert traces(runner, [], cell(runner, 5)) == []
