@@ -19,7 +19,16 @@ Rows = list[tuple[str, ...]]
 MAX_WEIGHTS = 5
 FINGERPRINT_LETTERS = 12
 
-TRAINING_ROWS = ("steps", "bytes", "seconds", "data_fingerprint", "settings", "versions", "sentiment_neuron")
+TRAINING_ROWS = (
+    "steps",
+    "bytes",
+    "seconds",
+    "data_fingerprint",
+    "settings",
+    "versions",
+    "finetuned",
+    "sentiment_neuron",
+)
 """What of a training record has a row of its own."""
 
 
@@ -87,6 +96,8 @@ def training_rows(training: Mapping[str, Any], *, known: Mapping[str, Any]) -> R
         rows.append(("settings", values_of({name: settings[name] for name in settings if name not in known})))
     if isinstance(training.get("versions"), dict):
         rows.append(("made with", values_of(training["versions"])))
+    legs = training.get("finetuned", [])
+    rows += [("fine-tuned", values_of(leg)) for leg in (legs if isinstance(legs, list) else [legs])]
     others: Rows = [
         (shorten(name, 30), shorten(values_of(value)))
         for name, value in training.items()

@@ -49,10 +49,15 @@ def test_a_classifier_is_one_screen(screen, make_model_file):
     versions, settings = {"torch": "2.13"}, {"lr": 0.006, "nhid": 12, "max_steps": None}
     record = {"steps": 1708, "bytes": 13_991_936, "seconds": 7117, "bits_per_byte": 1.75793, "note": "by hand"}
     saved.training = {**record, "data_fingerprint": "8e67cc31ceb34d95", "settings": settings, "versions": versions}
+    saved.training["finetuned"] = [{"data": "sst", "epochs": 3}, {"data": "mine.csv", "lr": 1e-4}]
     save_model(path, saved)
     lines = screen(path)
     assert lines[0] == str(path)
-    assert len(lines) <= 24
+    assert [line.split(maxsplit=1)[1] for line in lines if line.startswith("fine-tuned")] == [
+        "data sst, epochs 3",
+        "data mine.csv, lr 0.0001",
+    ]
+    assert len(lines) <= 26
     assert re.fullmatch(r"classifier, \d+\.\d kB, weights in fp32", value(lines, "kind"))
     assert value(lines, "architecture") == "mLSTM, 12 units, 1 layer, embedding of 8, weight norm"
     assert value(lines, "text rule") == "sentneuron, version 1"

@@ -124,7 +124,8 @@ def _transfer(
     training = saved.training
     if config.finetune is not None:  # what the record says of the encoder is no longer all
         settings = {key: value for key, value in results["finetuning"].items() if key != "curve"}
-        training = training | {"finetuned": {"data": data.name} | settings}
+        before = training.get("finetuned", [])
+        training = training | {"finetuned": [*before, {"data": data.name} | settings]}
     files = [output / "classifier.pt"]
     save_model(files[0], replace(saved, kind="classifier", classifier=classifier, training=training))
     files += _write_tables(output, config, data, probes.every, fitted.features, results)

@@ -327,7 +327,7 @@ def test_results_hold_the_frozen_scores_beside_the_others_and_the_curve(run, tmp
     assert tuned["finetuning"]["curve"][0]["valid_accuracy"] == frozen["all_neurons"]["valid"]["accuracy"]
     before, after = load_model(tmp_path / "model.pt"), load_model(tmp_path / "out" / "classifier.pt")
     assert not torch.equal(before.model.embedding.weight, after.model.embedding.weight)
-    assert after.training["finetuned"]["best_epoch"] == tuned["finetuning"]["best_epoch"]
+    assert after.training["finetuned"][-1]["best_epoch"] == tuned["finetuning"]["best_epoch"]
     assert run(finetune=None, use_cached=True).results["all_neurons"] == frozen["all_neurons"]
 
 
