@@ -42,7 +42,6 @@ from sentneuron.core.model.fingerprint import weights_fingerprint
 from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.model.runner import Runner
 from sentneuron.core.transfer.calibration import calibrated
-from sentneuron.core.transfer.classifier import Classifier
 from sentneuron.core.transfer.features import featurize, no_progress
 from sentneuron.core.transfer.probe import Probe
 
@@ -53,8 +52,9 @@ STREAMS = 25
 """Held-out text is read in as many, each from the zero state."""
 
 
-def ship(classifier: Path, films: Parts, sentences: Parts) -> None:
-    """Calibrate a classifier on the validation texts of both, and write it to the package in half precision."""
+def ship(classifier: Path, legs: list[Any], films: Parts, sentences: Parts) -> None:
+    """Calibrate a classifier on the validation texts of both, and write it to the package in half precision, with the
+    settings of every leg."""
     saved = load_model(classifier)
     assert saved.classifier is not None, f"{classifier} is no classifier"
     valid = sentences["valid"] + films["valid"]
@@ -69,7 +69,26 @@ def ship(classifier: Path, films: Parts, sentences: Parts) -> None:
     every = calibrated(Probe.from_dict(saved.classifier["all"]), features, truth)
     second = calibrated(Probe.from_dict(few), features[:, few["indices"]], truth)
     parts = {"all": every.to_dict(), "neurons": second.to_dict() | {"indices": few["indices"]}}
-    save_model(PRETRAINED, replace(saved, classifier=saved.classifier | parts), dtype=torch.float16)
+    settings = [
+        {"data": leg["data"]} | {name: value for name, value in leg["finetuning"].items() if name != "curve"}
+        for leg in legs
+    ]
+    training = saved.training | {"finetuned": settings}
+    shipped = replace(saved, classifier=saved.classifier | parts, training=training)
+    save_model(PRETRAINED, shipped, dtype=torch.float16)
+
+
+def brief(leg: dict[str, Any]) -> dict[str, Any]:
+    """Return a leg's figures, without the regressions' weights, which a classifier's file holds."""
+
+    def without_weights(scored: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in scored.items() if key not in ("weights", "bias")}
+
+    return {
+        **{key: leg[key] for key in ("data", "rows", "finetuning", "seconds")},
+        "all_neurons": without_weights(leg["all_neurons"]),
+        "frozen": {"all_neurons": without_weights(leg["frozen"]["all_neurons"])},
+    }
 
 
 def scores(probability: NDArray[np.floating], truth: NDArray[np.int64]) -> dict[str, float]:
@@ -91,13 +110,19 @@ def scores(probability: NDArray[np.floating], truth: NDArray[np.int64]) -> dict[
 
 def score_parts(parts: Parts) -> dict[str, Any]:
     """Score the shipped classifier on validation and test parts: all neurons, and the few."""
-    found: dict[str, Any] = {}
-    for name, neurons in (("all_neurons", None), ("five_neurons", 5)):
-        classifier = Classifier.load(PRETRAINED, neurons=neurons)
-        for part in ("valid", "test"):
-            truth = truth_of(parts[part], classifier.classes)
-            probability = classifier.score([example.text for example in parts[part]]).probabilities[:, 1]
-            found.setdefault(name, {})[part] = scores(probability, truth)
+    saved = load_model(PRETRAINED)
+    parts_of_it = saved.classifier
+    assert parts_of_it is not None, "a classifier ships"
+    runner = Runner(saved.model)
+    found: dict[str, Any] = {"all_neurons": {}, "five_neurons": {}}
+    for part in ("valid", "test"):
+        truth = truth_of(parts[part], parts_of_it["classes"])
+        texts = [example.clean for example in parts[part]]
+        features = featurize(runner, texts, pooling=parts_of_it["pooling"], progress=no_progress)
+        every, few = (Probe.from_dict(parts_of_it[name]) for name in ("all", "neurons"))
+        found["all_neurons"][part] = scores(every.probabilities(features)[:, 1], truth)
+        columns = features[:, parts_of_it["neurons"]["indices"]]
+        found["five_neurons"][part] = scores(few.probabilities(columns)[:, 1], truth)
     return found
 
 
@@ -184,7 +209,7 @@ def main() -> None:
     legs = [json.loads((folder / "results.json").read_text()) for folder in args.legs]
     last = args.legs[-1] / "classifier.pt"
     work.result(
-        "ship", {"classifier": weights_fingerprint(load_model(last).model)}, lambda: ship(last, films, sst.parts)
+        "ship", {"classifier": weights_fingerprint(load_model(last).model)}, lambda: ship(last, legs, films, sst.parts)
     )
     shipped = {"model": weights_fingerprint(load_model(PRETRAINED).model)}
     scored = {
@@ -201,7 +226,7 @@ def main() -> None:
     )
     figures = {
         "training": load_model(PRETRAINED).training,
-        "legs": [{key: leg[key] for key in ("data", "rows", "frozen", "finetuning", "seconds")} for leg in legs],
+        "legs": [brief(leg) for leg in legs],
         "language_model": protocol,
         "rivals": rivals,
         "shipped": {"file_bytes": PRETRAINED.stat().st_size, "texts": counts, **scored, "fields": fields},
