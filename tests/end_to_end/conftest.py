@@ -44,7 +44,7 @@ def world(tmp_path, monkeypatch) -> Path:
     small = {"NHID": 32, "BATCH_SIZE": 16, "SEQ_LENGTH": 32, "MAX_STEPS": 300, "LOG_INTERVAL": 100, "LR": 0.05}
     for name, value in small.items():
         monkeypatch.setenv(f"SENTNEURON_TRAIN_{name}", str(value))
-    for seed, (part, count) in enumerate([("train", 700), ("val", 100), ("test", 200)]):
+    for seed, (part, count) in enumerate([("train", 400), ("val", 80), ("test", 120)]):
         write_csv(data / "sst" / f"{part}.csv", make_reviews(count, seed=seed))
     write_csv(folder / "data.csv", make_reviews(30, seed=7), header=("label", "text"))
     with open(folder / "reviews.json", "w", encoding="utf-8") as file:
