@@ -111,7 +111,7 @@ def test_texts_in_a_bucket_are_classified_and_learned_from(world, bucket, shards
     for data in (csvs, folder):
         assert run("transfer", "model.pt", "--data", data, "-o", "made_here") == 0
         results = json.loads((world / "made_here" / "results.json").read_text())
-        assert results["rows"] == {"train": 700, "valid": 100, "test": 200}
+        assert results["rows"] == {"train": 400, "valid": 80, "test": 120}
     uri = bucket.put("in/data.csv", (world / "data.csv").read_bytes())
     assert run("classify", "data.csv", "--model", "made_here/classifier.pt", "-o", "expected.csv") == 0
     assert run("classify", uri, "--model", "made_here/classifier.pt") == 0
