@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sentneuron.core.data.examples import Example
 from sentneuron.core.model.checkpoint import load_model
@@ -91,11 +92,11 @@ def test_scores_are_those_of_their_definitions():
     assert found["calibration_error"] == pytest.approx((0.1 + 2 * (1 - 0.425) + 0.1) / 4)
 
 
-def test_bits_per_byte_are_those_of_the_model_whatever_the_window():
-    torch = importlib.import_module("torch")
+def test_bits_per_byte_are_those_of_the_model_whatever_the_window(make_model_file):
     pretrained = importlib.import_module("pretrained")
-    model = load_model(PRETRAINED).model.eval()
-    text = np.frombuffer(b"a good film, and a bad one " * 40, np.uint8)
+    path = make_model_file()
+    model = load_model(path).model.eval()
+    text = np.frombuffer(b"a good film, and a bad one " * 600, np.uint8)
     length = (len(text) - 1) // pretrained.STREAMS
     total = 0.0
     with torch.no_grad():
@@ -103,4 +104,4 @@ def test_bits_per_byte_are_those_of_the_model_whatever_the_window():
             part = torch.from_numpy(text[stream * length : (stream + 1) * length + 1].astype(np.int64))[None]
             loss, _ = model.loss(part[:, :-1], part[:, 1:], model.initial_state(1), None)
             total += loss.item() / np.log(2) / pretrained.STREAMS
-    assert pretrained.bits_per_byte(PRETRAINED, text) == pytest.approx(total, rel=1e-5)
+    assert pretrained.bits_per_byte(path, text) == pytest.approx(total, rel=1e-5)
