@@ -15,9 +15,7 @@ into the card and the README (`pretrained_card.py`).
 """
 
 import argparse
-import gzip
 import json
-import lzma
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from baselines import Parts, baselines, truth_of
+from compressors import gzip_bits, xz_bits
 from measuring import write_result
 from ngram import NgramModel
 from numpy.typing import NDArray
@@ -163,16 +162,15 @@ def compress(language_model: Path, measured: str, training: bytes) -> dict[str, 
     plain_text = b"".join(rule.clean_all(measured.splitlines()))
     text = np.frombuffer(plain_text, np.uint8)
     counted = NgramModel(np.frombuffer(training, np.uint8), order=NGRAM_ORDER)
-    primed = len(lzma.compress(training + plain_text, preset=9)) - len(lzma.compress(training, preset=9))
     return {
         "bytes": len(text),
         "training_bytes": len(training),
         "language_model": bits_per_byte(language_model, text),
         "shipped": bits_per_byte(PRETRAINED, text),
         "ngram": {"order": NGRAM_ORDER, "bits_per_byte": counted.bits_per_byte(text)},
-        "xz_primed": 8 * primed / len(text),
-        "xz": 8 * len(lzma.compress(plain_text, preset=9)) / len(text),
-        "gzip": 8 * len(gzip.compress(plain_text, 9)) / len(text),
+        "xz_primed": xz_bits(plain_text, after=training),
+        "xz": xz_bits(plain_text),
+        "gzip": gzip_bits(plain_text),
     }
 
 

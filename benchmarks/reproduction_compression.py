@@ -6,12 +6,11 @@ call them; so a third figure lets xz read training text first, as much as its wi
 held-out text adds to the archive.
 """
 
-import gzip
-import lzma
 import time
 from typing import Any
 
 import numpy as np
+from compressors import gzip_bits, xz_bits
 from ngram import NgramModel
 from numpy.typing import NDArray
 from reproduction_models import largest_path
@@ -30,7 +29,6 @@ from sentneuron.core.training.evaluate import bits_per_byte
 
 XZ_BYTES = 64_000_000
 """Of training text before the held-out text: what the window of `xz -9` holds."""
-XZ_PRESET = 9
 
 
 def compare(work: Work, scale: Scale, shards: str, *, device: str) -> dict[str, Any]:
@@ -77,13 +75,11 @@ def compare(work: Work, scale: Scale, shards: str, *, device: str) -> dict[str, 
                 "memory_bytes": counted.num_bytes,
                 "seconds": ngram_seconds,
             },
-            "gzip": 8 * len(gzip.compress(plain, 9)) / len(plain),
-            "xz": 8 * len(lzma.compress(plain, preset=XZ_PRESET)) / len(plain),
+            "gzip": gzip_bits(plain),
+            "xz": xz_bits(plain),
             "xz_primed": {
                 "training_bytes": len(before),
-                "bits_per_byte": 8
-                * (len(lzma.compress(before + plain, preset=XZ_PRESET)) - len(lzma.compress(before, preset=XZ_PRESET)))
-                / len(plain),
+                "bits_per_byte": xz_bits(plain, after=before),
             },
         }
 

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentneuron.classification import Classification
-from sentneuron.core.config import GenerateConfig, ModelConfig, Pooling, Precision
+from sentneuron.core.config import GenerateConfig, ModelConfig, NeuronName, Pooling, Precision
 from sentneuron.core.data.blanks import NOTHING
 from sentneuron.core.data.given import Texts, listed
 from sentneuron.core.errors import DataError, InputNotFoundError, UsageError
 from sentneuron.core.generation import generate as generation
 from sentneuron.core.generation.heatmap import values_at, without_surrogates
-from sentneuron.core.generation.neurons import NeuronName, choose_neuron
+from sentneuron.core.generation.neurons import choose_neuron
 from sentneuron.core.generation.watch import make_watch
 from sentneuron.core.model.checkpoint import load_model
 from sentneuron.core.model.classifier_parts import few_indices

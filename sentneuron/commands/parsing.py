@@ -1,8 +1,6 @@
 """Option values that are written as one word and mean numbers, or one of several things."""
 
-from typing import Literal
-
-from sentneuron.core.config import Precision
+from sentneuron.core.config import NeuronName, Precision
 from sentneuron.core.errors import UsageError
 
 
@@ -18,7 +16,7 @@ def parse_counts(option: str, value: str) -> tuple[int, ...]:
         raise UsageError(f"{option} is {value!r}", hint="give whole numbers parted by commas, as in 1000,1,1") from None
 
 
-def parse_neuron(value: str) -> int | Literal["all"]:
+def parse_neuron(value: str) -> NeuronName:
     """Read a neuron's number, or `all`.
 
     Raises:

@@ -7,7 +7,7 @@ here; the string under a field says what it is, and its unit. Imports nothing he
 from sentneuron.core.config.classifying import ClassifyConfig
 from sentneuron.core.config.exporting import ExportConfig, Layout
 from sentneuron.core.config.finetuning import FinetuneConfig
-from sentneuron.core.config.generating import GenerateConfig
+from sentneuron.core.config.generating import GenerateConfig, NeuronName
 from sentneuron.core.config.launching import LaunchConfig
 from sentneuron.core.config.model import POOLINGS, Cell, Kernel, ModelConfig, Pooling, Precision
 from sentneuron.core.config.reading import LABEL_KEYS, TEXT_KEYS, InputFormat, OutputFormat, ReadConfig
@@ -29,6 +29,7 @@ __all__ = [
     "LaunchConfig",
     "Layout",
     "ModelConfig",
+    "NeuronName",
     "OutputFormat",
     "PersistState",
     "Pooling",

@@ -9,6 +9,9 @@ from sentneuron.core.config.model import Precision
 from sentneuron.core.errors import UsageError
 from sentneuron.core.values import require_at_most, require_file_name, require_positive, require_seed
 
+NeuronName = int | Literal["all"]
+"""A neuron's number, or what all say together."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
@@ -30,7 +33,7 @@ class GenerateConfig:
     """Model; default: model_transfer/classifier.pt here, then the pretrained one."""
     heatmap: bool = False
     """Colour each character by the neuron's value."""
-    neuron: int | Literal["all"] | None = None
+    neuron: NeuronName | None = None
     """Neuron to show and to overwrite, or all, whose score is shown; default: the classifier's heaviest."""
     overwrite: str | None = None
     """Pin the neuron's cell state: +1, -1, VALUE, or NEURON=VALUE,…"""

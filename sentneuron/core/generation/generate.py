@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sentneuron.core.atomic import atomic_open
-from sentneuron.core.config import GenerateConfig
+from sentneuron.core.config import GenerateConfig, NeuronName
 from sentneuron.core.data.text import TextRule
 from sentneuron.core.errors import DataError, UsageError
 from sentneuron.core.generation.heatmap import (
@@ -23,7 +23,7 @@ from sentneuron.core.generation.heatmap import (
     values_at,
     without_surrogates,
 )
-from sentneuron.core.generation.neurons import ALL, NeuronName, ShownNeuron, choose_neuron, parse_overwrite
+from sentneuron.core.generation.neurons import ALL, ShownNeuron, choose_neuron, parse_overwrite
 from sentneuron.core.generation.own_scale import SCALE_WITHOUT_DECODER, own_scale
 from sentneuron.core.generation.sampling import Progress, sample
 from sentneuron.core.generation.watch import make_watch

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sentneuron.core.generation.neurons import NeuronName, ShownNeuron, titled
+from sentneuron.core.config import NeuronName
+from sentneuron.core.generation.neurons import ShownNeuron, titled
 
 Colour = tuple[int, int, int]
 

@@ -14,13 +14,13 @@ high values are positive.
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from sentneuron.core.config import NeuronName
 from sentneuron.core.errors import UsageError
 from sentneuron.core.model.classifier_parts import feature_weights
 
 ALL: Final = "all"
-NeuronName = int | Literal["all"]
 
 
 def titled(index: NeuronName) -> str:
@@ -93,8 +93,11 @@ def _all_neurons(classifier: dict[str, Any] | None) -> ShownNeuron:
             hint="name a neuron with --neuron I, or make a classifier with 'sentneuron transfer'",
         )
     if not _is_binary(classifier):
+        known = f"{len(classifier['classes'])} labels" + (
+            ", any of which may hold" if classifier["multi_label"] else ""
+        )
         raise UsageError(
-            f"--neuron all: the classifier knows {len(classifier['classes'])} labels, and the heatmap has two sides",
+            f"--neuron all: the score is one of two classes, and this classifier knows {known}",
             hint="name a neuron with --neuron I",
         )
     negative, positive = (spoken(str(name)) for name in classifier["classes"])

@@ -27,12 +27,12 @@ def make_watch(runner: Runner, neuron: ShownNeuron, classifier: dict[str, Any] |
         return lambda state: runner.cells(state)[:, index]
     assert classifier is not None, "all neurons were chosen without a classifier"
     pooling = classifier["pooling"]
-    weight, bias = (classifier["all"][part].float().to(runner.device) for part in ("weight", "bias"))
+    weight, bias = (classifier["all"][part].float() for part in ("weight", "bias"))
 
     def score(state: State) -> Tensor:
         features = runner.hidden(state) if pooling == "hidden" else runner.cells(state)
         if pooling == "mean":
             features = torch.tanh(features)
-        return (run_network(classifier, features) @ weight.t() + bias)[:, 0]
+        return (run_network(classifier, features.cpu()) @ weight.t() + bias)[:, 0]  # classifiers stay on the CPU
 
     return score

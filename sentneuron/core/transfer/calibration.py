@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from sentneuron.core.transfer.probe import Probe
 
@@ -41,6 +40,8 @@ def calibrated(probe: Probe, features: NDArray[np.floating], truth: NDArray[np.i
 
 def _line(scores: NDArray[np.float64], holds: NDArray[np.bool_]) -> tuple[float, float]:
     """Return the slope and the shift that make probabilities of scores [N], some of which hold and some not."""
+    from sklearn.linear_model import LogisticRegression  # a second to import, and only fine-tuning needs it
+
     positives, negatives = int(holds.sum()), int((~holds).sum())
     targets = np.where(holds, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     twice = np.concatenate([scores, scores])[:, None]

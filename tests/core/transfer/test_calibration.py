@@ -1,5 +1,8 @@
 """Calibration: probabilities become frequencies, what is more probable stays so, and hopeless rows stay as they are."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -82,3 +85,9 @@ def test_each_class_and_each_label_has_a_line_of_its_own(drawn):
     exclusive = calibrated(probe(rows, [3.0, 3.0, 0.0]), features, 1 - truth)  # class 0 where the truth was 1
     np.testing.assert_allclose(exclusive.weight[:2], several.weight[:2], rtol=1e-3, atol=1e-6)
     assert exclusive.bias[:2] == pytest.approx(several.bias[:2], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_transfer_without_fine_tuning_does_not_wait_for_scikit_learn():
+    code = "import sys, sentneuron.core.transfer.transfer; print('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
