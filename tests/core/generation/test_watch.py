@@ -127,7 +127,7 @@ def test_without_a_classifier_of_two_classes_all_say_nothing():
     with pytest.raises(UsageError, match="no classifier to ask"):
         values_of(alone, "a")
     three = replace(saved, classifier=saved.classifier | {"classes": ["a", "b", "c"]})
-    with pytest.raises(UsageError, match="knows 3 labels$|knows 3 labels;"):
+    with pytest.raises(UsageError, match="knows 3 labels"):
         values_of(three, "a")
     several = replace(saved, classifier=saved.classifier | {"multi_label": True})
     with pytest.raises(UsageError, match="knows 2 labels, any of which may hold"):
