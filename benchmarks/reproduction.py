@@ -46,13 +46,19 @@ def main() -> int:
     parser.add_argument("--work", type=Path, help="folder to work in; default: reproduction_SCALE")
     parser.add_argument("--only", choices=PARTS, default="all", help="models: train them; page: render it")
     parser.add_argument("--bytes", nargs="+", type=size_and_bytes, default=[], metavar="UNITS=BYTES")
+    parser.add_argument("--bf16", action="store_true", help="train the language models in bf16, with fp32 masters")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the JSON")
     args = parser.parse_args()
 
     try:
         if args.only != "page":
-            scale = chosen_scale(args.scale, has_gpu=torch.cuda.is_available(), changes=dict(args.bytes))
+            scale = chosen_scale(
+                args.scale,
+                has_gpu=torch.cuda.is_available(),
+                changes=dict(args.bytes),
+                precision="bf16" if args.bf16 else "fp32",
+            )
             if scale.threads is not None:
                 torch.set_num_threads(scale.threads)
             work = Work(args.work or Path(f"reproduction_{scale.name}"), announce=lambda line: print(line, flush=True))

@@ -7,6 +7,8 @@ found, the larger sizes join, and every size gets more bytes.
 
 from dataclasses import dataclass, field, replace
 
+from sentneuron.core.config.training import TrainPrecision
+
 STREAMS, WINDOW = 64, 128
 """Bytes of a step are their product; more streams trained no better within these budgets of bytes."""
 LR, WARMUP, CLIP = 6e-3, 100, 1.0
@@ -27,6 +29,8 @@ class Scale:
     """How many of the test shards the language models are held against compressors on."""
     bytes: dict[int, int]
     """Bytes that the language model of each size is trained on."""
+    training_precision: TrainPrecision = "fp32"
+    """Of the language models' weights and activations while they are trained."""
     warmup: int = WARMUP
     marks: int = 20
     """Places along the largest model's training where its weights are kept."""
@@ -89,13 +93,13 @@ FULL = Scale(
 SCALES = {scale.name: scale for scale in (SMALL, FULL)}
 
 
-def chosen_scale(name: str, *, has_gpu: bool, changes: dict[int, int]) -> Scale:
-    """Return a scale, with a GPU's sizes and bytes where there is one at full scale, and with `changes` to the bytes of
-    single sizes; 0 bytes leave a size out."""
+def chosen_scale(name: str, *, has_gpu: bool, changes: dict[int, int], precision: TrainPrecision = "fp32") -> Scale:
+    """Return a scale, with a GPU's sizes and bytes where there is one at full scale, with `changes` to the bytes of
+    single sizes, 0 bytes leave a size out, and trained in `precision`."""
     scale = SCALES[name]
     num_bytes = dict(scale.bytes)
     if has_gpu and name == "full":
         num_bytes = dict.fromkeys((*num_bytes, *GPU_SIZES), GPU_BYTES)
     num_bytes = {size: count for size, count in (num_bytes | changes).items() if count}
     beside = scale.beside_lstm if scale.beside_lstm in num_bytes else max(num_bytes)
-    return replace(scale, bytes=num_bytes, beside_lstm=beside)
+    return replace(scale, bytes=num_bytes, beside_lstm=beside, training_precision=precision)

@@ -96,5 +96,5 @@ def _launch(
 
     number = len(plan.devices)
     console.say(f"starting {number} {'process' if number == 1 else 'processes'} on {', '.join(plan.devices)}")
-    launch(plan, words, verbose=verbose or ctx.obj["debug"]).raise_error()
+    launch(plan, words, verbose=verbose or ctx.obj["debug"], announce=console.say).raise_error()
     raise typer.Exit()

@@ -26,7 +26,7 @@ def launched(monkeypatch):
     """Replace the launcher; holds what it was asked for."""
     asked = []
 
-    def launch(plan, words, *, verbose):
+    def launch(plan, words, *, verbose, announce):
         asked.append((plan.devices, list(words), verbose))
         return Outcome()
 
@@ -68,7 +68,7 @@ def test_the_command_is_launched_again_with_the_same_words(launched, capsys):
 
 def test_the_launched_processes_exit_code_and_error_are_the_commands(monkeypatch, capsys):
     outcome = Outcome(code=73, message="what", hint="do")
-    monkeypatch.setattr(launcher, "launch", lambda plan, words, verbose: outcome)
+    monkeypatch.setattr(launcher, "launch", lambda plan, words, **how: outcome)
     assert main(["train", "--gpus", "2", "--device", "cpu", "--json", "--quiet"]) == 73
     said = capsys.readouterr()
     assert said.err == "error: what; do\n"

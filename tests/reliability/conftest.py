@@ -68,12 +68,6 @@ class Command:
     def press_ctrl_c(self) -> None:
         os.write(self._terminal, b"\x03")
 
-    def has_taken_ctrl_c(self) -> bool:
-        """True when no SIGINT is pending; the next one would be lost in it."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        pending = re.findall(r"^(?:Sig|Shd)Pnd:\s*(\w+)", status, re.MULTILINE)
-        return not any(int(mask, 16) >> (signal.SIGINT - 1) & 1 for mask in pending)
-
     @property
     def last_step(self) -> int:
         """The last one in the log."""

@@ -36,7 +36,7 @@ def test_a_run_that_was_stopped_and_interrupted_ends_as_if_it_had_not(
     twice.reach(90)
     os.kill(twice.ranks[1], signal.SIGSTOP)  # so that the first Ctrl-C cannot end it
     twice.press_ctrl_c()
-    twice.wait_until(twice.has_taken_ctrl_c)
+    twice.wait_until(lambda: "press Ctrl-C again" in twice.err)
     twice.press_ctrl_c()
     assert twice.wait(soon) == 130
     assert twice.error == "error: interrupted; run again"

@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -38,10 +38,17 @@ RENDEZVOUS_SLACK = 40.0
 log = logging.getLogger(__name__)
 
 
-def launch(plan: LaunchPlan, words: Sequence[str], *, verbose: bool = False) -> Outcome:
+def launch(
+    plan: LaunchPlan,
+    words: Sequence[str],
+    *,
+    verbose: bool = False,
+    announce: Callable[[str], None] = lambda line: None,
+) -> Outcome:
     """Run `python -m sentneuron` with these words once a device, and wait for the end.
 
-    SIGTERM, SIGUSR1 and Ctrl-C are forwarded; a second Ctrl-C kills the processes. `verbose` lets torch log.
+    SIGTERM, SIGUSR1 and Ctrl-C are forwarded; a second Ctrl-C kills the processes, as `announce` is told after the
+    first. `verbose` lets torch log.
     """
     with StopRequest() as stop, TemporaryDirectory(prefix="sentneuron-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -53,10 +60,14 @@ def launch(plan: LaunchPlan, words: Sequence[str], *, verbose: bool = False) -> 
         os.environ.update(inherited)
         agent.start()
         deadline = time.monotonic() + 2 * plan.timeout + RENDEZVOUS_SLACK
+        has_told = False
         try:
             while agent.is_alive():
                 agent.join(POLL)
                 watch.look(stop.received)
+                if stop.is_interrupt and not has_told:
+                    announce("stopping; press Ctrl-C again to end at once")
+                    has_told = True
                 if stop.received is not None and not watch.found:  # still at the rendezvous
                     return stopped(stop.received)
                 if plan.endpoint is not None and not watch.found and time.monotonic() > deadline:
