@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from sentneuron.core.data.examples import Example
 
@@ -33,7 +34,7 @@ def baselines(parts: Parts, classes: list[str]) -> dict[str, float]:
     """Return the test accuracy of each, VADER where it is installed; its score of 0 counts as positive."""
     texts = [example.text for example in parts["test"]]
     truth = truth_of(parts["test"], classes)
-    scores = {"tfidf_logistic_regression": float((fit_tfidf(parts, classes)(texts) == truth).mean())}
+    scores = {"tfidf_logistic_regression": float((fit_tfidf(parts, classes).predict(texts) == truth).mean())}
     rule = vader()
     if rule is not None:
         called = np.array([rule(text) >= 0 for text in texts])
@@ -41,16 +42,18 @@ def baselines(parts: Parts, classes: list[str]) -> dict[str, float]:
     return scores
 
 
-def fit_tfidf(parts: Parts, classes: list[str]) -> Callable[[list[str]], NDArray[np.int64]]:
+def fit_tfidf(parts: Parts, classes: list[str]) -> Pipeline:
     """Fit TF-IDF of words and pairs with logistic regression on the training part, C chosen on the validation part;
     return what tells texts' class numbers."""
     vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     train = vectors.fit_transform([example.text for example in parts["train"]])
     valid = vectors.transform([example.text for example in parts["valid"]])
     train_truth, valid_truth = (truth_of(parts[part], classes) for part in ("train", "valid"))
-    models = [LogisticRegression(C=strength, max_iter=1000).fit(train, train_truth) for strength in STRENGTHS]
-    best = max(models, key=lambda model: model.score(valid, valid_truth))
-    return lambda texts: best.predict(vectors.transform(texts))
+    models = [
+        LogisticRegression(C=strength, solver="liblinear").fit(train, train_truth)  # the default solver: 8 times slower
+        for strength in STRENGTHS
+    ]
+    return make_pipeline(vectors, max(models, key=lambda model: model.score(valid, valid_truth)))
 
 
 def vader() -> Callable[[str], float] | None:

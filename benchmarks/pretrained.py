@@ -1,14 +1,13 @@
 """Make the classifier that ships of a fine-tuned one, and measure it: every figure of its card.
 
-    python benchmarks/pretrained.py LEG... --language-model model.pt --held-out held_out.txt --measured lm_test.txt \\
-        --training lm_train.txt --fields fields/ --work work/
+    python benchmarks/pretrained.py LEG... --language-model reproduction_full/mLSTM_….pt \\
+        --shards reproduction_full/imdb-….shards --fields fields/ --work work/
 
 A LEG is the folder of a `transfer --finetune`; the last one's classifier ships, calibrated on validation texts that are
-read whole, in half precision. `--held-out` are the texts that no training has read, as `pretrained_data.py` was given
-them, and `--measured` those of them whose bits per byte are counted; a text a line. `--training` is training text for
-the 5-gram model and for xz, about as many bytes as the language model has read. `--fields` is a folder with the
-sentences of Kotzias et al. 2015, "From group to individual labels using deep features": NAME.txt with a sentence, a
-tab, and 0 or 1 on a line; what is there is measured. Data sets are read as the commands read them (SENTNEURON_DATA).
+read whole, in half precision. `--shards` is what the language model was trained on: no training has read its valid and
+test parts, and bits per byte are those of its test part. `--fields` is a folder with the sentences of Kotzias et al.
+2015, "From group to individual labels using deep features": NAME.txt with a sentence, a tab, and 0 or 1 on a line; what
+is there is measured. Data sets are read as the commands read them (SENTNEURON_DATA).
 
 Each stage is kept in the work folder and not run again. Writes benchmarks/results/pretrained.json, and its figures
 into the card and the README (`pretrained_card.py`).
@@ -23,23 +22,27 @@ from typing import Any
 import numpy as np
 import torch
 from baselines import Parts, baselines, truth_of
-from compressors import gzip_bits, xz_bits
+from compressors import bits_without_networks
 from measuring import write_result
-from ngram import NgramModel
 from numpy.typing import NDArray
 from pretrained_card import main as write_card
-from pretrained_data import split_imdb
+from pretrained_data import held_out_lines, split_imdb
 from pretrained_fields import score_fields
 from probing import featurize_parts, probe_scores
+from reproduction_compression import text_of, training_bytes
+from reproduction_scales import STREAMS, WINDOW
 from reproduction_stages import Work
 
-from sentneuron.core.config import TransferConfig
+from sentneuron.core.config import TrainConfig, TransferConfig
 from sentneuron.core.data.labelled import load_labelled
+from sentneuron.core.data.shards import open_shards
 from sentneuron.core.data.text import TextRule
+from sentneuron.core.launch.ranks import Ranks
 from sentneuron.core.model.checkpoint import load_model, save_model
 from sentneuron.core.model.fingerprint import weights_fingerprint
 from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.model.runner import Runner
+from sentneuron.core.training.evaluate import bits_per_byte
 from sentneuron.core.transfer.calibration import calibrated
 from sentneuron.core.transfer.features import featurize, no_progress
 from sentneuron.core.transfer.probe import Probe
@@ -47,13 +50,12 @@ from sentneuron.core.transfer.probe import Probe
 PROTOCOL_TEXTS = 2000
 """Labelled IMDB texts for the probes on the language model: 4/6 to fit, 1/6 to choose C, 1/6 to score."""
 NGRAM_ORDER = 5
-STREAMS = 25
-"""Held-out text is read in as many, each from the zero state."""
+SEED = 0
+"""Of the language model's training."""
 
 
-def ship(classifier: Path, legs: list[Any], films: Parts, sentences: Parts) -> None:
-    """Calibrate a classifier on the validation texts of both, and write it to the package in half precision, with the
-    settings of every leg."""
+def ship(classifier: Path, films: Parts, sentences: Parts) -> None:
+    """Calibrate a classifier on the validation texts of both, and write it to the package in half precision."""
     saved = load_model(classifier)
     assert saved.classifier is not None, f"{classifier} is no classifier"
     valid = sentences["valid"] + films["valid"]
@@ -68,12 +70,7 @@ def ship(classifier: Path, legs: list[Any], films: Parts, sentences: Parts) -> N
     every = calibrated(Probe.from_dict(saved.classifier["all"]), features, truth)
     second = calibrated(Probe.from_dict(few), features[:, few["indices"]], truth)
     parts = {"all": every.to_dict(), "neurons": second.to_dict() | {"indices": few["indices"]}}
-    settings = [
-        {"data": leg["data"]} | {name: value for name, value in leg["finetuning"].items() if name != "curve"}
-        for leg in legs
-    ]
-    training = saved.training | {"finetuned": settings}
-    shipped = replace(saved, classifier=saved.classifier | parts, training=training)
+    shipped = replace(saved, classifier=saved.classifier | parts)
     save_model(PRETRAINED, shipped, dtype=torch.float16)
 
 
@@ -141,37 +138,19 @@ def score_language_model(path: Path, sentences: Parts, films: Parts, classes: li
     }
 
 
-@torch.no_grad()
-def bits_per_byte(path: Path, text: NDArray[np.uint8]) -> float:
-    """Return a model's bits per byte of a text, read in STREAMS."""
-    model = load_model(path).model.eval()
-    length = (len(text) - 1) // STREAMS
-    ids = torch.from_numpy(text[: STREAMS * length].reshape(STREAMS, length).astype(np.int64))
-    targets = torch.from_numpy(text[1 : STREAMS * length + 1].reshape(STREAMS, length).astype(np.int64))
-    state, total, window = model.initial_state(STREAMS), 0.0, 512
-    for start in range(0, length, window):
-        part = slice(start, start + window)
-        loss, state = model.loss(ids[:, part], targets[:, part], state, None)
-        total += loss.item() * ids[:, part].shape[1]
-    return total / length / np.log(2)
-
-
-def compress(language_model: Path, measured: str, training: bytes) -> dict[str, Any]:
+def compress(language_model: Path, shards: str) -> dict[str, Any]:
     """Return the bits per byte of held-out text, by method."""
-    rule = TextRule()
-    plain_text = b"".join(rule.clean_all(measured.splitlines()))
-    text = np.frombuffer(plain_text, np.uint8)
-    counted = NgramModel(np.frombuffer(training, np.uint8), order=NGRAM_ORDER)
-    return {
-        "bytes": len(text),
-        "training_bytes": len(training),
-        "language_model": bits_per_byte(language_model, text),
-        "shipped": bits_per_byte(PRETRAINED, text),
-        "ngram": {"order": NGRAM_ORDER, "bits_per_byte": counted.bits_per_byte(text)},
-        "xz_primed": xz_bits(plain_text, after=training),
-        "xz": xz_bits(plain_text),
-        "gzip": gzip_bits(plain_text),
+    test = open_shards(shards).split("test")
+    text = text_of(test)
+    before, after = load_model(language_model), load_model(PRETRAINED)
+    trained_on = training_bytes(shards, num_bytes=before.training["bytes"], seed=SEED)
+    config = TrainConfig(batch_size=STREAMS, seq_length=WINDOW)
+    bits = {
+        name: bits_per_byte(saved.model, test, config=config, ranks=Ranks())
+        for name, saved in (("language_model", before), ("shipped", after))
     }
+    counted = bits_without_networks(text, trained_on=trained_on, order=NGRAM_ORDER)
+    return {"bytes": len(text), "training_bytes": trained_on.size, **bits, **counted}
 
 
 def main() -> None:
@@ -179,9 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("legs", type=Path, nargs="+", metavar="LEG")
     parser.add_argument("--language-model", type=Path, required=True)
-    parser.add_argument("--held-out", type=Path, required=True)
-    parser.add_argument("--measured", type=Path, required=True)
-    parser.add_argument("--training", type=Path, required=True)
+    parser.add_argument("--shards", required=True)
     parser.add_argument("--fields", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--imdb", type=int, default=5000, help="held-out IMDB texts to score, 5,000 at most")
@@ -190,7 +167,7 @@ def main() -> None:
     work = Work(args.work, announce=lambda line: print(line, flush=True))
     sst = load_labelled(TransferConfig(model="", data="sst"), TextRule())
     imdb = load_labelled(TransferConfig(model="", data="imdb"), TextRule())
-    films = split_imdb(imdb.parts["train"], set(args.held_out.read_text().splitlines()))
+    films = split_imdb(imdb.parts["train"], held_out_lines(args.shards))
     films["test"] = films["test"][: args.imdb]
     counts = {part: len(examples) for part, examples in films.items()}
     before = weights_fingerprint(load_model(args.language_model).model)
@@ -207,7 +184,7 @@ def main() -> None:
     legs = [json.loads((folder / "results.json").read_text()) for folder in args.legs]
     last = args.legs[-1] / "classifier.pt"
     work.result(
-        "ship", {"classifier": weights_fingerprint(load_model(last).model)}, lambda: ship(last, legs, films, sst.parts)
+        "ship", {"classifier": weights_fingerprint(load_model(last).model)}, lambda: ship(last, films, sst.parts)
     )
     shipped = {"model": weights_fingerprint(load_model(PRETRAINED).model)}
     scored = {
@@ -216,11 +193,10 @@ def main() -> None:
     }
     both = {part: sst.parts[part] + films[part] for part in ("train", "valid")}
     fields = work.result("fields", shipped, lambda: score_fields(args.fields, both, sst.classes))
-    training = args.training.read_bytes()
     bits = work.result(
         "bits",
-        shipped | {"training": len(training)},
-        lambda: compress(args.language_model, args.measured.read_text(), training),
+        shipped | {"before": before, "shards": open_shards(args.shards).fingerprint},
+        lambda: compress(args.language_model, args.shards),
     )
     figures = {
         "training": load_model(PRETRAINED).training,

@@ -1,21 +1,25 @@
-"""Labelled texts for the classifier that ships: SST's sentences and excerpts of IMDB's labelled training texts.
+"""Labelled texts for the classifier that ships: SST's sentences, excerpts and short sentences of IMDB's training texts.
 
-    python benchmarks/pretrained_data.py --held-out held_out.txt --output data/
+    python benchmarks/pretrained_data.py --shards reproduction_full/imdb-….shards --output data/
 
-A fifth of IMDB's labelled texts, chosen by a hash, is left out, and so are those of `--held-out`: files with a text
-a line, which the language model was not trained on, so that its bits per byte stay held out. Of the rest, TEXTS are cut
-to a run of whole sentences of at most EXCERPT bytes: the last one of every other text, where the verdict often stands,
-and of the others one from anywhere. `--short` adds the first and the last sentences that are at most SHORT bytes long:
-short texts, which are seldom anything but an opinion there. Writes train.csv and valid.csv.
+A fifth of IMDB's labelled texts, chosen by a hash, is left out, and so are those of the valid and test parts of
+`--shards`, which the language model was not trained on, so that its bits per byte stay held out. The rest is cut to
+runs of whole sentences of at most EXCERPT bytes: the last one of every other text, where the verdict often stands, and
+of the others one from anywhere. A short sentence seldom says what its review's stars say: of those of at most SHORT
+bytes the SHORT_TEXTS are taken of which TF-IDF with logistic regression, fitted to the same labels, is the surest that
+they do, as many of each class. Writes train.csv, valid.csv, and SST's test.csv.
 """
 
 import argparse
 import csv
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from baselines import take
+from baselines import fit_tfidf, take
+from numpy.typing import NDArray
+from reproduction_models import held_out_texts
 
 from sentneuron.core.config import TransferConfig
 from sentneuron.core.data.examples import Example
@@ -24,7 +28,8 @@ from sentneuron.core.data.text import TextRule
 
 EXCERPT = 300
 SHORT = 80
-TEXTS, VALID_TEXTS = 16_000, 600
+SHORT_TEXTS = {"train": 24_000, "valid": 600}
+VALID_TEXTS = 600
 FIFTH = 5000
 SENTENCE = re.compile(r"(?<=[.!?]) +")
 
@@ -33,7 +38,7 @@ def split_imdb(examples: list[Example], held_out: set[str]) -> dict[str, list[Ex
     """Return the examples to train on, to validate on and to score, which no other part has."""
     order = take(examples, len(examples))
     rest = [example for example in order[FIFTH:] if plain(example) not in held_out]
-    return {"test": order[:FIFTH], "valid": rest[:VALID_TEXTS], "train": rest[VALID_TEXTS:][:TEXTS]}
+    return {"test": order[:FIFTH], "valid": rest[:VALID_TEXTS], "train": rest[VALID_TEXTS:]}
 
 
 def plain(example: Example) -> str:
@@ -66,37 +71,59 @@ def _run(sentences: list[str], *, backwards: bool = False) -> str:
     return " ".join(chosen[::-1] if backwards else chosen)
 
 
-def short_sentences(text: str) -> list[str]:
-    """Return those of a review's first and last sentence that are short, and more than a word."""
-    sentences = SENTENCE.split(text)
-    ends = dict.fromkeys((sentences[0], sentences[-1]))
-    return [sentence for sentence in ends if len(sentence) <= SHORT and " " in sentence]
+def short_sentences(
+    examples: list[Example], sure: Callable[[list[str]], NDArray[np.floating]]
+) -> list[tuple[str, str]]:
+    """Return a review's label and a short sentence of it, of at least two words, each once, those first of which
+    `sure` says the greatest probability of that label.
+
+    `sure` tells sentences' probabilities [N, 2] of the two labels, in their order.
+    """
+    found = {
+        sentence: example.label
+        for example in examples
+        for sentence in SENTENCE.split(plain(example))
+        if len(sentence) <= SHORT and " " in sentence
+    }
+    columns = [sorted(set(found.values())).index(label) for label in found.values()]
+    probability = sure(list(found))[np.arange(len(found)), columns]
+    return [list(found.items())[place][::-1] for place in np.argsort(-probability, kind="stable")]
+
+
+def balanced(rows: list[tuple[str, str]], count: int) -> list[tuple[str, str]]:
+    """Return the first rows of each label, `count` of them together at most."""
+    labels = sorted({label for label, _ in rows})
+    return [row for label in labels for row in [one for one in rows if one[0] == label][: count // len(labels)]]
+
+
+def held_out_lines(shards: str) -> set[str]:
+    """Return the texts of the valid and test parts, without the spaces around them."""
+    return {text.decode().strip() for part in ("valid", "test") for text in held_out_texts(shards, part)}
 
 
 def main() -> None:
-    """Write both files."""
+    """Write the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--held-out", type=Path, nargs="*", default=[])
+    parser.add_argument("--shards", required=True, help="what the language model was trained on")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0, help="another one gives other excerpts of the same texts")
-    parser.add_argument("--short", action="store_true", help="short sentences, too")
     args = parser.parse_args()
 
-    held_out = {line.strip() for path in args.held_out for line in path.read_text().splitlines()}
     rule = TextRule()
     sst = load_labelled(TransferConfig(model="", data="sst"), rule)
     imdb = load_labelled(TransferConfig(model="", data="imdb"), rule)
-    films = split_imdb(imdb.parts["train"], held_out)
+    films = split_imdb(imdb.parts["train"], held_out_lines(args.shards))
+    words = fit_tfidf({part: sst.parts[part] + films[part] for part in ("train", "valid")}, sst.classes)
     draw = np.random.default_rng(args.seed)
     args.output.mkdir(parents=True, exist_ok=True)
-    for part in ("train", "valid"):
+    for part in ("train", "valid", "test"):
         rows = [(example.label, plain(example)) for example in sst.parts[part]]
-        rows += [
-            (example.label, excerpt(plain(example), draw=draw if (place + args.seed) % 2 else None))
-            for place, example in enumerate(films[part])
-        ]
-        if args.short:
-            rows += [(example.label, short) for example in films[part] for short in short_sentences(plain(example))]
+        if part != "test":
+            rows += [
+                (example.label, excerpt(plain(example), draw=draw if (place + args.seed) % 2 else None))
+                for place, example in enumerate(films[part])
+            ]
+            rows += balanced(short_sentences(films[part], words.predict_proba), SHORT_TEXTS[part])
         with (args.output / f"{part}.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("label", "sentence"), *rows])
         print(f"{part}: {len(rows):,} texts, {sum(len(text) for _, text in rows):,} bytes")

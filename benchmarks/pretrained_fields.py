@@ -25,7 +25,7 @@ def score_fields(folder: Path, parts: Parts, classes: list[str]) -> dict[str, An
         lines = [line.rsplit("\t", 1) for line in path.read_text("utf-8").splitlines() if line.strip()]
         sentences = [sentence for sentence, _ in lines]
         said = classifier.score(sentences).probabilities[:, 1] >= 0.5
-        by_words = words(sentences) == 1
+        by_words = words.predict(sentences) == 1
         for place, (sentence, label) in enumerate(lines):
             is_short = len(sentence.split()) <= SHORT
             calls = {"shipped": bool(said[place]), "tfidf_logistic_regression": bool(by_words[place])}

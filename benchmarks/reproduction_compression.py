@@ -6,19 +6,18 @@ call them; so a third figure lets xz read training text first, as much as its wi
 held-out text adds to the archive.
 """
 
-import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from compressors import gzip_bits, xz_bits
-from ngram import NgramModel
+from compressors import bits_without_networks
 from numpy.typing import NDArray
 from reproduction_models import largest_path
 from reproduction_scales import STREAMS, WINDOW, Scale
 from reproduction_stages import Work
 
 from sentneuron.core.config import TrainConfig
-from sentneuron.core.data.shards import open_shards
+from sentneuron.core.data.shards import Shard, open_shards
 from sentneuron.core.data.stream import EpochStream
 from sentneuron.core.launch.ranks import Ranks
 from sentneuron.core.model.checkpoint import load_model
@@ -26,9 +25,6 @@ from sentneuron.core.model.device import pick_device
 from sentneuron.core.model.fingerprint import weights_fingerprint
 from sentneuron.core.model.locate import PRETRAINED
 from sentneuron.core.training.evaluate import bits_per_byte
-
-XZ_BYTES = 64_000_000
-"""Of training text before the held-out text: what the window of `xz -9` holds."""
 
 
 def compare(work: Work, scale: Scale, shards: str, *, device: str) -> dict[str, Any]:
@@ -46,14 +42,8 @@ def compare(work: Work, scale: Scale, shards: str, *, device: str) -> dict[str, 
 
     def compute() -> dict[str, Any]:
         config = TrainConfig(batch_size=STREAMS, seq_length=WINDOW)
-        text = np.concatenate([shard.read_row_group(i)[0] for shard in test for i in range(len(shard.row_group_bytes))])
+        text = text_of(test)
         trained_on = training_bytes(shards, num_bytes=ours.training["bytes"], seed=scale.seed)
-        started = time.monotonic()
-        counted = NgramModel(trained_on, order=scale.ngram_order)
-        ngram = counted.bits_per_byte(text)
-        ngram_seconds = time.monotonic() - started
-        plain = text.tobytes()
-        before = trained_on.tobytes()[:XZ_BYTES]
         return {
             "bytes": len(text),
             "trained_bytes": trained_on.size,
@@ -69,21 +59,15 @@ def compare(work: Work, scale: Scale, shards: str, *, device: str) -> dict[str, 
                 "same_split": shipped.training.get("data_fingerprint") == settings["shards"],
                 "bits_per_byte": bits_per_byte(shipped.model, test, config=config, ranks=Ranks()),
             },
-            "ngram": {
-                "order": scale.ngram_order,
-                "bits_per_byte": ngram,
-                "memory_bytes": counted.num_bytes,
-                "seconds": ngram_seconds,
-            },
-            "gzip": gzip_bits(plain),
-            "xz": xz_bits(plain),
-            "xz_primed": {
-                "training_bytes": len(before),
-                "bits_per_byte": xz_bits(plain, after=before),
-            },
+            **bits_without_networks(text, trained_on=trained_on, order=scale.ngram_order),
         }
 
     return work.result("compression", settings, compute)
+
+
+def text_of(shards: Sequence[Shard]) -> NDArray[np.uint8]:
+    """Return all bytes of shards."""
+    return np.concatenate([shard.read_row_group(i)[0] for shard in shards for i in range(len(shard.row_group_bytes))])
 
 
 def training_bytes(shards: str, *, num_bytes: int, seed: int) -> NDArray[np.uint8]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from sentneuron.core.data.examples import Example
 from sentneuron.core.model.checkpoint import load_model
@@ -92,16 +91,32 @@ def test_scores_are_those_of_their_definitions():
     assert found["calibration_error"] == pytest.approx((0.1 + 2 * (1 - 0.425) + 0.1) / 4)
 
 
-def test_bits_per_byte_are_those_of_the_model_whatever_the_window(make_model_file):
-    pretrained = importlib.import_module("pretrained")
-    path = make_model_file()
-    model = load_model(path).model.eval()
-    text = np.frombuffer(b"a good film, and a bad one " * 600, np.uint8)
-    length = (len(text) - 1) // pretrained.STREAMS
-    total = 0.0
-    with torch.no_grad():
-        for stream in range(pretrained.STREAMS):
-            part = torch.from_numpy(text[stream * length : (stream + 1) * length + 1].astype(np.int64))[None]
-            loss, _ = model.loss(part[:, :-1], part[:, 1:], model.initial_state(1), None)
-            total += loss.item() / np.log(2) / pretrained.STREAMS
-    assert pretrained.bits_per_byte(path, text) == pytest.approx(total, rel=1e-5)
+def test_short_sentences_come_surest_first_with_their_reviews_label_and_each_once():
+    data = importlib.import_module("pretrained_data")
+    reviews = {"1": "A joy. Seen twice. " + "x" * 100 + ".", "0": "A bore? Seen twice. Word."}
+    examples = [
+        Example(row=number, text=text, clean=f"\n {text} ".encode(), label=label)
+        for number, (label, text) in enumerate(reviews.items())
+    ]
+    positive = {"A joy.": 0.9, "A bore?": 0.2, "Seen twice.": 0.6}
+
+    def sure(sentences):
+        return np.array([[1 - positive[sentence], positive[sentence]] for sentence in sentences])
+
+    rows = data.short_sentences(examples, sure)
+    assert rows == [("1", "A joy."), ("0", "A bore?"), ("0", "Seen twice.")]
+    assert data.balanced(rows, 2) == [("0", "A bore?"), ("1", "A joy.")]
+    assert len(data.balanced(rows, 10)) == 3
+
+
+def test_what_has_been_read_before_costs_a_compressor_and_a_count_less(monkeypatch):
+    compressors = importlib.import_module("compressors")
+    text = np.frombuffer(b"a good film, and a bad one, and another that I have not seen " * 3, np.uint8)
+    other = np.frombuffer(b"0123456789" * 30, np.uint8)
+    known, unknown = (
+        compressors.bits_without_networks(text, trained_on=before[None], order=3) for before in (text, other)
+    )
+    assert known["ngram"]["bits_per_byte"] < unknown["ngram"]["bits_per_byte"]
+    assert known["xz_primed"]["bits_per_byte"] < known["xz"] < known["gzip"] * 2
+    assert known["xz_primed"]["training_bytes"] == len(text)
+    assert known["gzip"] == compressors.gzip_bits(text.tobytes()) == unknown["gzip"]

@@ -1,12 +1,14 @@
 """An encoder and a head on its features that learn together, a batch of texts at a time.
 
 The loss is the classes' negative log-likelihood plus LANGUAGE times that of the texts' next bytes, which keeps the
-encoder a language model and makes it one of these texts.
+encoder a language model and makes it one of these texts. With `bf16` a copy of the model in that precision reads the
+texts, whose gradients change the fp32 weights.
 
 Source: Radford et al. 2018, "Improving language understanding by generative pre-training", section 3.2; 0.5 there.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -63,6 +65,7 @@ class Tuner:
         self._device = saved.model.decoder.weight.device
         self._has_decoder = saved.has_decoder
         self.head = Head(probe).to(self._device)
+        self._reader = deepcopy(self._model).bfloat16() if config.precision == "bf16" else self._model
         self._parameters = [*self._model.parameters(), *self.head.parameters()]
         groups = [
             {"params": list(self._model.parameters()), "in_rates": 1.0},
@@ -73,13 +76,15 @@ class Tuner:
     def step(self, texts: Sequence[bytes], truth: NDArray[np.int64], *, learning_rate: float) -> tuple[float, float]:
         """Learn from texts and what they are; return the loss before the step, in nats a text and in nats a byte."""
         ids, lengths = (part.to(self._device) for part in side_by_side(texts))
+        self._round()
         features, hidden = pooled_features(
-            self._model, ids, lengths, pooling=self._config.pooling, all_layers=self._config.all_layers
+            self._reader, ids, lengths, pooling=self._config.pooling, all_layers=self._config.all_layers
         )
-        loss = self.head.loss(features, torch.from_numpy(truth).to(self._device))
+        loss = self.head.loss(features.float(), torch.from_numpy(truth).to(self._device))
         language = self._language_loss(hidden, ids, lengths)
         self._optimizer.zero_grad()
         (loss + LANGUAGE * language).backward()
+        self._widen_gradients()
         nn.utils.clip_grad_norm_(self._parameters, CLIP)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate * group["in_rates"]
@@ -104,4 +109,20 @@ class Tuner:
         if not self._has_decoder or len(ids) == 1:
             return hidden.new_zeros(())
         is_target = torch.arange(1, len(ids), device=ids.device).unsqueeze(1) < lengths
-        return cross_entropy(self._model.decoder(hidden[:-1][is_target]), ids[1:][is_target])
+        return cross_entropy(self._reader.decoder(hidden[:-1][is_target]).float(), ids[1:][is_target])
+
+    @torch.no_grad()
+    def _round(self) -> None:
+        """Give the reader the weights, where it is a copy."""
+        if self._reader is self._model:
+            return
+        for part, weight in zip(self._reader.parameters(), self._model.parameters(), strict=True):
+            part.copy_(weight)
+
+    def _widen_gradients(self) -> None:
+        """Move the reader's gradients to the weights, where it is a copy."""
+        if self._reader is self._model:
+            return
+        for part, weight in zip(self._reader.parameters(), self._model.parameters(), strict=True):
+            weight.grad = None if part.grad is None else part.grad.float()
+            part.grad = None

@@ -155,6 +155,21 @@ def test_a_step_changes_every_weight_of_encoder_decoder_and_head(data):
     assert tuner.head.probe().bias != 0
 
 
+def test_in_bf16_a_copy_reads_and_the_fp32_weights_learn_nearly_the_same(data):
+    texts, truth = [example.clean for example in data.parts["valid"]], data.truth("valid")
+    learnt = {}
+    for precision in ("fp32", "bf16"):
+        saved = make_saved()
+        probe = Probe(weight=np.ones((1, NUM_UNITS), np.float32), bias=np.zeros(1, np.float32), C=1.0)
+        tuner = Tuner(saved, probe, config(precision=precision))
+        losses = [tuner.step(texts, truth, learning_rate=1e-2) for _ in range(4)]
+        assert {value.dtype for value in saved.model.state_dict().values()} == {torch.float32}
+        assert losses[-1][0] < losses[0][0]
+        learnt[precision] = np.array(losses)
+    assert np.abs(learnt["bf16"] - learnt["fp32"]).max() < 0.02
+    assert not np.array_equal(learnt["bf16"], learnt["fp32"])
+
+
 def test_a_model_without_a_decoder_learns_from_the_classes_alone(data):
     saved = make_saved()
     saved.training = {"imported": {"decoder": False}}
