@@ -1,9 +1,9 @@
 """From raw text to every table and figure of docs/reproduction.md.
 
     SENTNEURON_DATA=… python benchmarks/reproduction.py --scale small
-    python benchmarks/reproduction.py --scale full --work reproduction_full
+    python benchmarks/reproduction.py --scale full --bf16 --work reproduction_full
 
-`small` takes minutes on two cores, `full` a night. Kill it at any time and run it again: it goes on. Everything it
+`small` takes minutes on two cores, `full` an evening. Kill it at any time and run it again: it goes on. Everything it
 makes lies in the work folder, a result file a stage; what the page needs goes to `results/reproduction_SCALE.json`, the
 figures to docs/reproduction/, and the tables into docs/reproduction.md, between the markers there. While there are
 results at full scale, those at small scale are written and not shown.
