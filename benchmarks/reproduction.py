@@ -46,7 +46,11 @@ def main() -> int:
     parser.add_argument("--work", type=Path, help="folder to work in; default: reproduction_SCALE")
     parser.add_argument("--only", choices=PARTS, default="all", help="models: train them; page: render it")
     parser.add_argument("--bytes", nargs="+", type=size_and_bytes, default=[], metavar="UNITS=BYTES")
-    parser.add_argument("--bf16", action="store_true", help="train the language models in bf16, with fp32 masters")
+    parser.add_argument(
+        "--bf16",
+        action="store_true",
+        help="language models learn in bf16, with fp32 weights behind it, and are read in it",
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the JSON")
     args = parser.parse_args()

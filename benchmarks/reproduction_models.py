@@ -179,12 +179,12 @@ def _stage(work: Work, scale: Scale, shards: str, model: ModelConfig, *, num_byt
         eval_every=max(1, num_steps // scale.evaluations),
         log_interval=max(1, num_steps // 100),
         seed=scale.seed,
-        precision=scale.training_precision,
+        precision=scale.model_precision,
         device=device,
     )
     settings = {
         "model": model.to_dict(),
-        "precision": scale.training_precision,
+        "precision": scale.model_precision,
         "bytes": num_bytes,
         "streams": STREAMS,
         "window": WINDOW,

@@ -29,8 +29,8 @@ class Scale:
     """How many of the test shards the language models are held against compressors on."""
     bytes: dict[int, int]
     """Bytes that the language model of each size is trained on."""
-    training_precision: TrainPrecision = "fp32"
-    """Of the language models' weights and activations while they are trained."""
+    model_precision: TrainPrecision = "fp32"
+    """Of the language models: of weights and activations while they are trained, of products while they are read."""
     warmup: int = WARMUP
     marks: int = 20
     """Places along the largest model's training where its weights are kept."""
@@ -86,7 +86,7 @@ FULL = Scale(
     transferred=(1, 2, 4, 8, 14, 20),
     beside_lstm=512,
     precision={"nhid": 128, "steps": 2000, "batch_size": 8, "seq_length": 64},
-    imdb=10_000,
+    imdb=8000,
     finetuned=1500,
     finetune_epochs=2,
     steered=60,
@@ -96,11 +96,11 @@ SCALES = {scale.name: scale for scale in (SMALL, FULL)}
 
 def chosen_scale(name: str, *, has_gpu: bool, changes: dict[int, int], precision: TrainPrecision = "fp32") -> Scale:
     """Return a scale, with a GPU's sizes and bytes where there is one at full scale, with `changes` to the bytes of
-    single sizes, 0 bytes leave a size out, and trained in `precision`."""
+    single sizes, 0 bytes leave a size out, and with models in `precision`."""
     scale = SCALES[name]
     num_bytes = dict(scale.bytes)
     if has_gpu and name == "full":
         num_bytes = dict.fromkeys((*num_bytes, *GPU_SIZES), GPU_BYTES)
     num_bytes = {size: count for size, count in (num_bytes | changes).items() if count}
     beside = scale.beside_lstm if scale.beside_lstm in num_bytes else max(num_bytes)
-    return replace(scale, bytes=num_bytes, beside_lstm=beside, training_precision=precision)
+    return replace(scale, bytes=num_bytes, beside_lstm=beside, model_precision=precision)

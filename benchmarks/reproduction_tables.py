@@ -197,7 +197,7 @@ def machine(figures: Figures) -> str:
             ("processor", f"{where['processor']}, {where['cores']} cores"),
             ("threads", str(where["threads"])),
             ("GPU", gpu),
-            ("language models trained in", figures["settings"]["training_precision"]),
+            ("precision of the language models", figures["settings"]["model_precision"]),
             ("versions", versions),
             ("seed", str(figures["settings"]["seed"])),
             ("minutes, all stages", minutes(figures["seconds"])),

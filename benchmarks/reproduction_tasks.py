@@ -18,7 +18,7 @@ from reproduction_scales import Scale
 from reproduction_stages import Work
 
 from sentneuron.core.atomic import atomic_open
-from sentneuron.core.config import FinetuneConfig, ModelConfig, Pooling, ReadConfig, TransferConfig
+from sentneuron.core.config import FinetuneConfig, ModelConfig, Pooling, Precision, ReadConfig, TransferConfig
 from sentneuron.core.data.datasets import dataset_files
 from sentneuron.core.data.examples import read_examples
 from sentneuron.core.data.labelled import LabelledTexts, load_labelled
@@ -59,7 +59,7 @@ def score_sizes(work: Work, scale: Scale, *, imdb: str, device: str) -> list[dic
         {
             "nhid": load_model(path).model.config.nhid,
             **{
-                name: transfer_model(work, path, name, data, seed=scale.seed, device=device)
+                name: transfer_model(work, scale, path, name, data, device=device)
                 for name, data in (("sst", "sst"), ("imdb", imdb))
             },
         }
@@ -76,9 +76,10 @@ def score_marks(work: Work, scale: Scale, *, device: str) -> list[dict[str, Any]
         saved = load_model(path, device=pick_device(device))
 
         def compute(saved: Any = saved) -> dict[str, Any]:
-            return probe_scores(featurize_parts(Runner(saved.model), sst.parts), sst.parts, sst.classes)
+            runner = Runner(saved.model, precision=scale.model_precision)
+            return probe_scores(featurize_parts(runner, sst.parts), sst.parts, sst.classes)
 
-        settings = {"model": weights_fingerprint(saved.model), "data": "sst"}
+        settings = {"model": weights_fingerprint(saved.model), "data": "sst", "precision": scale.model_precision}
         scores = work.result(f"sst_along_{path.stem}", settings, compute)
         rows.append({"steps": step, "bytes": saved.training["bytes"], "scores": scores})
     return rows
@@ -110,6 +111,7 @@ def score_finetuned(work: Work, scale: Scale, *, imdb: str, device: str) -> dict
             pooling="mean",
             finetune=FinetuneConfig(epochs=scale.finetune_epochs),
             output=output,
+            precision=scale.model_precision,
             seed=scale.seed,
             device=device,
         )
@@ -117,6 +119,7 @@ def score_finetuned(work: Work, scale: Scale, *, imdb: str, device: str) -> dict
             "model": weights_fingerprint(saved.model),
             "data": Path(data).name,
             "epochs": scale.finetune_epochs,
+            "precision": scale.model_precision,
             "seed": scale.seed,
         }
 
@@ -139,19 +142,32 @@ def score_finetuned(work: Work, scale: Scale, *, imdb: str, device: str) -> dict
     return found
 
 
-def transfer_model(work: Work, model: Path, name: str, data: str, *, seed: int, device: str) -> dict[str, Any]:
+def transfer_model(work: Work, scale: Scale, model: Path, name: str, data: str, *, device: str) -> dict[str, Any]:
     """Run `transfer` with both poolings; return the scores of each."""
     saved = load_model(model, device=pick_device(device))
-    settings = {"model": weights_fingerprint(saved.model), "data": Path(data).name, "seed": seed}
+    precision = scale.model_precision
+    settings = {
+        "model": weights_fingerprint(saved.model),
+        "data": Path(data).name,
+        "precision": precision,
+        "seed": scale.seed,
+    }
     outputs = {pooling: transfer_folder(work, model, name, pooling) for pooling in POOLINGS}
 
     def compute() -> dict[str, Any]:
         labelled = load_labelled(TransferConfig(model="", data=data), saved.rule)
-        keep_features(Runner(saved.model), labelled, outputs)
+        keep_features(Runner(saved.model, precision=precision), labelled, outputs, precision=precision)
         scores: dict[str, Any] = {"rows": {part: len(examples) for part, examples in labelled.parts.items()}}
         for pooling, output in outputs.items():
             config = TransferConfig(
-                model=str(model), data=data, pooling=pooling, use_cached=True, output=output, seed=seed, device=device
+                model=str(model),
+                data=data,
+                pooling=pooling,
+                use_cached=True,
+                output=output,
+                precision=precision,
+                seed=scale.seed,
+                device=device,
             )
             report = transfer(config)
             assert report is not None  # this process stands alone
@@ -168,14 +184,16 @@ def transfer_folder(work: Work, model: Path, name: str, pooling: str) -> Path:
     return work.folder / f"transfer_{model.stem}_{name}_{pooling}"
 
 
-def keep_features(runner: Runner, labelled: LabelledTexts, outputs: dict[Pooling, Path]) -> None:
+def keep_features(
+    runner: Runner, labelled: LabelledTexts, outputs: dict[Pooling, Path], *, precision: Precision
+) -> None:
     """Write the features of both poolings where `transfer` finds them."""
     fingerprint = weights_fingerprint(runner.model)
     for pooling, features in featurize_parts(runner, labelled.parts).items():
         outputs[pooling].mkdir(exist_ok=True)
         for part, examples in labelled.parts.items():
             texts = [example.clean for example in examples]
-            key = features_key(fingerprint, texts, pooling=pooling, all_layers=False, precision="fp32")
+            key = features_key(fingerprint, texts, pooling=pooling, all_layers=False, precision=precision)
             save_features(outputs[pooling] / f"features_{part}.npz", key, features[part])
 
 

@@ -34,7 +34,9 @@ def run_script(name: str, *options: str) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("name", ["train_step", "trainer_rate", "gpu_suite", "half_speed", "l1_path", "full_size_import"])
+@pytest.mark.parametrize(
+    "name", ["train_step", "trainer_rate", "gpu_suite", "half_speed", "l1_path", "full_size_import"]
+)
 def test_help_names_the_command_and_every_option(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
     with pytest.raises(SystemExit) as ended:
