@@ -4,7 +4,7 @@ The loss is the classes' negative log-likelihood plus LANGUAGE times that of the
 encoder a language model and makes it one of these texts. With `bf16` a copy of the model in that precision reads the
 texts, whose gradients change the fp32 weights.
 
-Source: Radford et al. 2018, "Improving language understanding by generative pre-training", section 3.2; 0.5 there.
+Source: Radford et al. 2018, "Improving language understanding by generative pre-training", section 3.2, LANGUAGE too.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from sentneuron.core.transfer.probe import Probe
 
 HEAD = 3.0
 """Learning rate of the head, in those of the encoder."""
-LANGUAGE = 0.2
+LANGUAGE = 0.5
 CLIP = 1.0
 """Norm that the gradient of a step is scaled down to."""
 
