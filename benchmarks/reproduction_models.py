@@ -58,9 +58,13 @@ def train_sizes(work: Work, scale: Scale, shards: str, *, device: str) -> list[d
 
 
 def train_lstm(work: Work, scale: Scale, shards: str, *, device: str) -> dict[str, Any]:
-    """Train an LSTM with the parameters of one of the mLSTMs, on the same bytes; return its record."""
+    """Train an LSTM with the parameters of one of the mLSTMs, on the same bytes; return its record.
+
+    In fp32 whatever the others learn in: torch's kernel would keep the cell state in bf16, the mLSTM's is fp32 always.
+    """
     config = equal_lstm(ModelConfig(nhid=scale.beside_lstm))
-    return _stage(work, scale, shards, config, num_bytes=scale.bytes[scale.beside_lstm], device=device)
+    exact = replace(scale, model_precision="fp32")
+    return _stage(work, exact, shards, config, num_bytes=scale.bytes[scale.beside_lstm], device=device)
 
 
 def compare_precisions(work: Work, scale: Scale, shards: str, *, device: str) -> list[dict[str, Any]]:
