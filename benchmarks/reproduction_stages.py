@@ -53,9 +53,16 @@ class Work:
         return json.loads(text)["result"]
 
     def records(self) -> dict[str, Any]:
-        """Return the seconds and machine of every stage that this object has been asked for, in their order."""
+        """Return the seconds and machine of every stage that this object has been asked for, in their order; of a
+        training that was stopped and went on, the seconds of all its legs."""
         found = {name: json.loads(self._path(name).read_text("utf-8")) for name in self._asked}
-        return {name: {"seconds": kept["seconds"], "machine": kept["machine"]} for name, kept in found.items()}
+        return {name: {"seconds": _seconds(kept), "machine": kept["machine"]} for name, kept in found.items()}
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
+
+
+def _seconds(kept: dict[str, Any]) -> float:
+    """Return how long a stage took: what it says itself, where that is a number and longer."""
+    told = kept["result"].get("seconds") if isinstance(kept["result"], dict) else None
+    return max(kept["seconds"], told) if isinstance(told, float) else kept["seconds"]

@@ -83,6 +83,13 @@ def test_a_stage_runs_once_and_again_only_with_other_settings(work, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["stage.json"]
 
 
+def test_a_training_that_went_on_counts_with_all_its_seconds(work):
+    work.result("training", {}, lambda: {"seconds": 1000.5})
+    work.result("transfer", {}, lambda: {"seconds": {"features": 1000.5}})
+    assert work.records()["training"]["seconds"] == 1000.5
+    assert work.records()["transfer"]["seconds"] < 10
+
+
 def test_a_stage_that_is_stopped_leaves_the_result_before(work):
     def stopped():
         raise KeyboardInterrupt
