@@ -2,7 +2,7 @@
 
     SENTNEURON_DATA=… python benchmarks/precision.py --texts 600
 
-The reviews are the first kilobyte of some training texts: the shipped model has read about a seventh of these texts, so
+The reviews are the first kilobyte of some training texts: the shipped model has read about half of these texts, so
 the figure is of use against that of another precision only. Accuracy is of a seeded sample of SST test; `answers
 changed` are those that differ from the first precision's, fp32's by default.
 """

@@ -108,7 +108,7 @@ def bits(found: Figures) -> str:
         ("the language model, before it was fine-tuned", trained, f"{one['language_model']:.3f}"),
         ("as shipped", f"{trained}, and the labelled texts", f"{one['shipped']:.3f}"),
         (f"{one['ngram']['order']}-gram of bytes, Witten-Bell", given, f"{one['ngram']['bits_per_byte']:.3f}"),
-        ("xz -9, after training text", given, f"{one['xz_primed']:.3f}"),
+        ("xz -9, after training text", given, f"{one['xz_primed']['bits_per_byte']:.3f}"),
         ("xz -9", "", f"{one['xz']:.3f}"),
         ("gzip -9", "", f"{one['gzip']:.3f}"),
     ]

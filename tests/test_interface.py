@@ -70,7 +70,7 @@ def test_without_a_path_it_is_the_pretrained_model_even_beside_a_transfer(make_m
     model = sentneuron.load()
     assert repr(model).startswith("<SentimentModel the pretrained model: mLSTM, 1,024 units, classes 0, 1, ")
     assert model.classes == ["0", "1"]
-    assert (model.training["bytes"], model.config.nhid, len(model.neurons)) == (13_991_936, 1024, 5)
+    assert (model.training["bytes"], model.config.nhid, len(model.neurons)) == (47_996_928, 1024, 5)
 
 
 @pytest.mark.parametrize("neurons", [None, 2])
