@@ -1,6 +1,6 @@
 """Does pinning neurons steer? The shipped classifier judges what the shipped model wrote with them pinned either way.
 
-    SENTNEURON_DATA=… python benchmarks/steering.py --picture docs/steering.png
+    SENTNEURON_DATA=… python benchmarks/steering.py --picture steering.png
 
 100 continuations of neutral openings with neurons pinned to the positive side and 100 to the negative side, with equal
 seeds: how many of each does the classifier call positive? It reads the finished texts, openings included, with nothing
