@@ -84,10 +84,10 @@ def bits_per_byte(runner: Runner, text: bytes) -> float:
 @pytest.mark.slow
 def test_the_shipped_model_loses_little_and_something_by_each_precision():
     model = load_model(PRETRAINED).model
-    text = b"\n The acting is wonderful, but the story is thin and the film is far too long. I would not see it again. "
+    text = b"\n We drove to a cinema in Leeds on a wet Thursday, and the projector broke twice before the second reel. "
     names: list[Precision] = ["fp32", "bf16", "int8"]  # fp16 is slow on a CPU, and nearer than bf16: see above
     exact, half, int8 = (bits_per_byte(Runner(model, precision=name), text) for name in names)
-    assert 1.0 < exact < 3.0
+    assert 1.0 < exact < 3.0, exact
     assert 0 < abs(half - exact) < 0.01
     assert 0 < abs(int8 - exact) < 0.03
 
