@@ -96,7 +96,7 @@ Gpus = Annotated[
 Weights = Annotated[
     Precision | None,
     option(
-        "--precision", help="An mLSTM's weights; default: fp32. On most CPUs int8 is the fastest, and changes some answers."
+        "--precision", help="An mLSTM's weights; default: fp32. On most CPUs int8 is fastest, and changes some answers."
     ),
 ]
 Fp16 = Annotated[bool, option("--fp16", help="An mLSTM's weights in fp16.")]
