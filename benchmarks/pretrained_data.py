@@ -85,9 +85,10 @@ def short_sentences(
         for sentence in SENTENCE.split(plain(example))
         if len(sentence) <= SHORT and " " in sentence
     }
-    columns = [sorted(set(found.values())).index(label) for label in found.values()]
-    probability = sure(list(found))[np.arange(len(found)), columns]
-    return [list(found.items())[place][::-1] for place in np.argsort(-probability, kind="stable")]
+    columns = {label: column for column, label in enumerate(sorted(set(found.values())))}
+    probability = sure(list(found))[np.arange(len(found)), [columns[label] for label in found.values()]]
+    rows = [(label, sentence) for sentence, label in found.items()]
+    return [rows[place] for place in np.argsort(-probability, kind="stable")]
 
 
 def balanced(rows: list[tuple[str, str]], count: int) -> list[tuple[str, str]]:
